@@ -1,0 +1,143 @@
+"""What a provider is, as data. One file per provider makes one `Provider`; nothing here talks to the network.
+
+Adding a provider is adding one file with a `PROVIDER = Provider(...)` and naming it in `registry.BUILTIN`.
+"""
+
+from __future__ import annotations
+
+import enum
+import fnmatch
+import functools
+import re
+from dataclasses import dataclass, field
+
+from mitm_balancer.core.verdict import Scope, Verdict
+
+
+class Dialect(enum.StrEnum):
+    """A wire format."""
+
+    ANTHROPIC_MESSAGES = "anthropic-messages"
+    OPENAI_CHAT = "openai-chat"
+    OPENAI_RESPONSES = "openai-responses"
+    GEMINI = "gemini"
+
+
+class PathKind(enum.StrEnum):
+    """What the balancer does with a path (wire-facts section 24)."""
+
+    INFERENCE = "inference"
+    """Balanced."""
+    BOUND = "bound"
+    """Belongs to the account that made the resource."""
+    CONTROL = "control"
+    """The client's own login: passes with the client's own credential."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathRule:
+    """One line of a provider's path table; the first match wins, and what matches nothing is control plane."""
+
+    pattern: str
+    """A glob over the path without its query; `*` also crosses slashes."""
+    kind: PathKind = PathKind.INFERENCE
+    dialect: Dialect | None = None
+    """The dialect spoken there; None: the provider's default."""
+    methods: tuple[str, ...] = ()
+    """Upper case; empty: any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Where a credential stands on the wire."""
+
+    header: str | None = None
+    """Lower case; None when the credential stands in the query."""
+    prefix: str = ""
+    query: str | None = None
+
+
+BEARER = Auth(header="authorization", prefix="Bearer ")
+
+# Every header that any dialect reads a credential from (wire-facts X1, X2): all of them leave the attempt's copy.
+CARRIER_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"})
+CARRIER_QUERIES = frozenset({"key"})
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialForm:
+    """How credentials of one shape are placed. The first form whose `match` fits the credential is taken."""
+
+    auth: Auth
+    match: str = ""
+    """A regular expression that the credential must match from its beginning; empty matches all."""
+    add_tokens: tuple[tuple[str, str], ...] = ()
+    """(header, token): append the token to that comma-separated header when it is missing."""
+    drop_tokens: tuple[tuple[str, str], ...] = ()
+    """(header, token): take the token out of that comma-separated header; an empty header goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRule:
+    """One row of a provider's error table: all conditions that are set must hold; the first row that fits decides.
+
+    Conditions are read from the body before the status (DESIGN section 5: the body decides).
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    status: tuple[int, ...] = ()
+    codes: tuple[str, ...] = ()
+    """Exact, lower case: matched against `error.code`, `error.type`, `error.status`, flat `code`/`type`, details' reasons."""
+    text: str = ""
+    """A regular expression, searched without case in the error's message (or in the raw body if it has none)."""
+    header: tuple[str, str] | None = None
+    """(lower-case name, regular expression for its value); the empty expression asks only that it is there."""
+    without_headers: str = ""
+    """A regular expression: no header name may match it."""
+    scope: Scope | None = None
+    """None: the verdict's usual scope."""
+    redispatch: bool | None = None
+    """None: the verdict's usual answer."""
+    capacity: bool = False
+    wait: float | None = None
+    """Pushback in seconds to assume when the response states none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A vendor's API: its hosts, paths, credential placement and error table."""
+
+    name: str
+    hosts: tuple[str, ...]
+    """`host`, `*.suffix` or `host:port`; without a port it is 443."""
+    dialect: Dialect
+    paths: tuple[PathRule, ...]
+    forms: tuple[CredentialForm, ...] = (CredentialForm(BEARER),)
+    companions: frozenset[str] = frozenset()
+    """Account-bound request headers (lower case) that leave with the client's credential."""
+    errors: tuple[ErrorRule, ...] = ()
+    origin: str = ""
+    """Scheme and host of the provider's own endpoint; empty: wherever the client went."""
+    websocket_paths: tuple[str, ...] = ()
+    custom: bool = field(default=False)
+    """Declared in the user's configuration."""
+
+    def rule_for(self, method: str, path: str) -> PathRule | None:
+        """The first row of the path table that fits, or None. `path` is without its query."""
+        for rule in self.paths:
+            if (not rule.methods or method in rule.methods) and _glob(rule.pattern).match(path):
+                return rule
+        return None
+
+    def form_for(self, credential: str) -> CredentialForm:
+        """How this credential is placed; the last form is the fallback."""
+        for form in self.forms:
+            if not form.match or re.match(form.match, credential):
+                return form
+        return self.forms[-1]
+
+
+@functools.lru_cache(maxsize=512)
+def _glob(pattern: str) -> re.Pattern[str]:
+    return re.compile(fnmatch.translate(pattern))

@@ -1,0 +1,36 @@
+"""OpenAI platform keys on api.openai.com (wire-facts section 2)."""
+
+from mitm_balancer.providers.model import Dialect, PathKind, PathRule, Provider
+
+PROVIDER = Provider(
+    name="openai",
+    hosts=("api.openai.com", "*.api.openai.com"),
+    dialect=Dialect.OPENAI_CHAT,
+    paths=(
+        PathRule("/v1/responses", dialect=Dialect.OPENAI_RESPONSES),
+        PathRule("/v1/responses/compact", dialect=Dialect.OPENAI_RESPONSES),
+        PathRule("/v1/responses/input_tokens", dialect=Dialect.OPENAI_RESPONSES),
+        PathRule("/v1/responses/*", PathKind.BOUND, Dialect.OPENAI_RESPONSES),
+        PathRule("/v1/chat/completions", methods=("POST",)),
+        PathRule("/v1/chat/completions*", PathKind.BOUND),
+        PathRule("/v1/completions"),
+        PathRule("/v1/embeddings"),
+        PathRule("/v1/images/*"),
+        PathRule("/v1/audio/*"),
+        PathRule("/v1/moderations"),
+        PathRule("/v1/realtime"),
+        PathRule("/v1/models", methods=("GET",)),
+        PathRule("/v1/models/*", methods=("GET",)),
+        PathRule("/v1/conversations*", PathKind.BOUND),
+        PathRule("/v1/files*", PathKind.BOUND),
+        PathRule("/v1/batches*", PathKind.BOUND),
+        PathRule("/v1/vector_stores*", PathKind.BOUND),
+        PathRule("/v1/containers*", PathKind.BOUND),
+        PathRule("/v1/uploads*", PathKind.BOUND),
+        PathRule("/v1/assistants*", PathKind.BOUND),
+        PathRule("/v1/threads*", PathKind.BOUND),
+        PathRule("/v1/fine_tuning*", PathKind.BOUND),
+    ),
+    companions=frozenset({"openai-organization", "openai-project"}),
+    websocket_paths=("/v1/responses", "/v1/realtime"),
+)
