@@ -1,0 +1,64 @@
+"""Which provider answers for a host: the built-in table, and the lookup over it plus the user's own providers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from mitm_balancer.providers import anthropic, gemini, openai, openrouter
+from mitm_balancer.providers.model import Provider
+
+HTTPS_PORT = 443
+
+BUILTIN: tuple[Provider, ...] = (
+    anthropic.PROVIDER,
+    openai.PROVIDER,
+    gemini.PROVIDER,
+    openrouter.PROVIDER,
+)
+BUILTIN_NAMES: frozenset[str] = frozenset(provider.name for provider in BUILTIN)
+
+
+class Registry:
+    """An immutable lookup; a changed configuration makes a new one. Earlier providers win over later ones."""
+
+    __slots__ = ("_by_name", "_exact", "_suffixes")
+
+    def __init__(self, providers: Iterable[Provider]) -> None:
+        self._by_name: dict[str, Provider] = {}
+        self._exact: dict[tuple[str, int], tuple[Provider, ...]] = {}
+        self._suffixes: dict[tuple[str, int], tuple[Provider, ...]] = {}
+        for provider in providers:
+            if provider.name in self._by_name:
+                raise ValueError(f"two providers are named {provider.name!r}")
+            self._by_name[provider.name] = provider
+            for entry in dict.fromkeys(provider.hosts):
+                host, port = split_host(entry)
+                table, name = (self._suffixes, host[2:]) if host.startswith("*.") else (self._exact, host)
+                table[name, port] = (*table.get((name, port), ()), provider)
+
+    def __iter__(self) -> Iterator[Provider]:
+        return iter(self._by_name.values())
+
+    def get(self, name: str) -> Provider | None:
+        """The provider of that name, or None."""
+        return self._by_name.get(name)
+
+    def claim(self, host: str, port: int) -> tuple[Provider, ...]:
+        """Every provider that claims this host and port: exact entries first, then the longest `*.suffix`.
+
+        `*.suffix` stands for one label or more before the suffix, never for the suffix itself.
+        """
+        name = host.rstrip(".").lower()
+        found = dict.fromkeys(self._exact.get((name, port), ()))
+        while "." in name:
+            name = name.partition(".")[2]
+            found.update(dict.fromkeys(self._suffixes.get((name, port), ())))
+        return tuple(found)
+
+
+def split_host(entry: str) -> tuple[str, int]:
+    """`host`, `host:port` or `[v6]:port` -> (lower-case host without brackets, port); without a port it is 443."""
+    head, colon, tail = entry.strip().lower().rpartition(":")
+    if colon and tail.isdigit() and (":" not in head or head.endswith("]")):
+        return head.strip("[]"), int(tail)
+    return entry.strip().lower().strip("[]"), HTTPS_PORT
