@@ -1,0 +1,251 @@
+"""The state machine of one request: which attempt comes next, and when it is over (P1-P6).
+
+    next() -> Attempt ----> ended(outcome) --+--> next() ...
+           -> Pause(seconds) ----------------+
+           -> Stop(why)
+
+The driver does what `next` says and reports with `ended`; it decides nothing itself. Pure: `now` is monotonic seconds.
+
+What may follow a failed attempt:
+  definite refusal (429, quota, auth)  another account while there is one, inside the deadline; free of budget
+  server or transport failure          at most 2 extra attempts, paid from the retry budget: another account, or, when it
+                                       is the provider (P3) or nobody else is there, the same one after a backoff
+  ambiguous (sent, no answer)          as a server failure, but once only, and only with `retry_ambiguous`
+  the request's own fault              nothing
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field
+
+from mitm_balancer.core.budget import RetryBudget
+from mitm_balancer.core.health import Cooldown, Health
+from mitm_balancer.core.priority import Priority, Rejected, TargetInfo
+from mitm_balancer.core.scope import ScopeLearner
+from mitm_balancer.core.verdict import Outcome, Verdict
+
+SERVER_EXTRA = 2
+"""Extra attempts after server failures (P1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchPolicy:
+    """Seconds and counts, from the contract's `policy`."""
+
+    max_attempts: int = 10
+    failover_budget: int = 9
+    """Accounts that one request may move on to."""
+    deadline: float = 900.0
+    hold: float = 20.0
+    retry_ambiguous: bool = True
+    failover: bool = True
+    """False: `balancing: false`, the active account's credential is applied and that is all."""
+    backoff_base: float = 0.25
+    backoff_multiplier: float = 2.0
+    backoff_max: float = 5.0
+    jitter: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Send it with this target."""
+
+    target: TargetInfo
+    number: int
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait, then ask again."""
+
+    seconds: float
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """No further attempt."""
+
+    because: str
+    exhausted: bool = False
+    """Every target is cooling or was refused: the answer is ours (P11)."""
+    empty: bool = False
+    """There is no target that waiting could bring back: the client's own request goes through (P10)."""
+    wait: float | None = None
+    """Exhausted: seconds until the soonest target may serve."""
+
+
+type Step = Attempt | Pause | Stop
+
+
+@dataclass(slots=True)
+class Dispatch:
+    """One client request on its way. `model` is "" when unknown."""
+
+    provider: str
+    model: str
+    priority: Priority
+    health: Health
+    budget: RetryBudget
+    scope: ScopeLearner
+    policy: DispatchPolicy
+    started: float
+    rng: random.Random
+    on_cooldown: Callable[[Cooldown], None] = lambda _: None
+    attempts: list[tuple[str, Outcome]] = field(default_factory=list)
+    rejected: tuple[Rejected, ...] = ()
+    held: float = 0.0
+    _tried: dict[str, int] = field(default_factory=dict)
+    _server_failures: int = 0
+    _again: str | None = None
+    _paused: bool = False
+    _second_round: bool = False
+    _ambiguous: int = 0
+    _current: TargetInfo | None = None
+
+    def __post_init__(self) -> None:
+        self.budget.deposit(self.started)
+
+    def next(self, now: float) -> Step:
+        """What to do now. Called again after each `ended` and each pause."""
+        if self.attempts and (stop := self._may_go_on(now)) is not None:
+            return stop
+        if self._again is not None:
+            return self._same_account(now)
+        selection = self.priority.select(
+            self.model, self.health, now, without=self._spent(2 if self._second_round else 1)
+        )
+        self.rejected = selection.rejected
+        if selection.chosen is not None:
+            if self.attempts and not self._pay(now):
+                return Stop("retry budget empty")
+            return self._attempt(selection.chosen, selection.because if not self.attempts else "redispatch")
+        return self._nobody_new(now)
+
+    def ended(self, outcome: Outcome, now: float) -> None:
+        """How the attempt that `next` gave has ended."""
+        target = self._current
+        assert target is not None, "ended() without an attempt"
+        self._current = None
+        self.attempts.append((target.name, outcome))
+        if cooldown := self.health.record(target.name, self.model, outcome, now):
+            self.on_cooldown(cooldown)
+        if outcome.ok:
+            self.priority.served(target.name)
+            self.scope.succeeded(self.provider)
+        elif _is_server_failure(outcome):
+            self._server_failures += 1
+            self._ambiguous += outcome.ambiguous
+            self.scope.failed(self.provider, target.name, now)
+            if self._tried[target.name] < 2 and self.scope.provider_wide(self.provider, now):
+                self._again = target.name
+
+    def cancelled(self) -> None:
+        """The client left in the middle of an attempt: it counts for nothing (P6)."""
+        if self._current is not None:
+            self.health.cancelled(self._current.name)
+            self._current = None
+
+    @property
+    def last(self) -> Outcome | None:
+        return self.attempts[-1][1] if self.attempts else None
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _may_go_on(self, now: float) -> Stop | None:
+        _, outcome = self.attempts[-1]
+        if outcome.ok:
+            return Stop("served")
+        if not self.policy.failover:
+            return Stop("balancing is off")
+        if not outcome.redispatch:
+            return Stop(f"{outcome.verdict.value} is not cured by another account")
+        if len(self.attempts) >= self.policy.max_attempts:
+            return Stop("max_attempts reached")
+        if now - self.started >= self.policy.deadline:
+            return Stop("deadline reached")
+        if _is_server_failure(outcome):
+            if self._server_failures > SERVER_EXTRA:
+                return Stop("server failures: extra attempts used up")
+            if outcome.ambiguous and (not self.policy.retry_ambiguous or self._ambiguous > 1):
+                return Stop("may have been billed: not sent again")
+        return None
+
+    def _pay(self, now: float) -> bool:
+        """Definite refusals walk the pool for free (P2); `failover_budget` bounds the walk."""
+        if len(self._tried) > self.policy.failover_budget:
+            return False
+        last = self.attempts[-1][1]
+        return last.definite_refusal or self._free(last) or self.budget.withdraw(now)
+
+    @staticmethod
+    def _free(outcome: Outcome) -> bool:
+        """Nothing had left: a connection that could not be made costs the provider nothing."""
+        return outcome.verdict is Verdict.TRANSPORT_FAILURE and not outcome.ambiguous
+
+    def _attempt(self, target: TargetInfo, because: str) -> Attempt:
+        self._tried[target.name] = self._tried.get(target.name, 0) + 1
+        self._current = target
+        self.health.chosen(target.name)
+        return Attempt(target, len(self.attempts) + 1, because)
+
+    def _same_account(self, now: float) -> Step:
+        assert self._again is not None
+        if not self._paused:
+            self._paused = True
+            return Pause(self._backoff(), "provider-wide failure: backing off on the warm account")
+        name, self._again, self._paused = self._again, None, False
+        if not self.budget.withdraw(now):
+            return Stop("retry budget empty")
+        return self._attempt(self._target(name), "retry after backoff")
+
+    def _nobody_new(self, now: float) -> Step:
+        """Every target was tried or cannot serve."""
+        last = self.last
+        if last is not None and _is_server_failure(last):
+            name = self.attempts[-1][0]
+            if self._tried[name] >= 2:
+                return Stop("every account was tried")
+            self._again = name
+            return self.next(now)
+        wait = self._soonest(now, self._spent(2))
+        left = min(self.policy.hold - self.held, self.policy.deadline - (now - self.started))
+        if wait is not None and wait <= left and self.policy.failover:
+            self.held += wait
+            self._second_round = True
+            return Pause(wait, "every account is cooling: holding until the first is back")
+        wait = self._soonest(now, ())
+        if wait is not None:
+            return Stop("every account is cooling", exhausted=True, wait=wait)
+        return Stop("every account was refused") if self.attempts else Stop("no account can serve this", empty=True)
+
+    def _spent(self, limit: int) -> set[str]:
+        return {name for name, count in self._tried.items() if count >= limit}
+
+    def _soonest(self, now: float, without: Container[str]) -> float | None:
+        """Seconds until the first target that waiting brings back; None: waiting helps nobody."""
+        blocks = (
+            self.priority.blocked(target, self.model, self.health, now)
+            for target in self.priority.targets
+            if target.name not in without
+        )
+        return min((max(0.0, b.until - now) for b in blocks if b and b.until is not None and b.waitable), default=None)
+
+    def _target(self, name: str) -> TargetInfo:
+        return next(t for t in self.priority.targets if t.name == name)
+
+    def _backoff(self) -> float:
+        p = self.policy
+        ceiling = min(p.backoff_base * p.backoff_multiplier ** max(0, self._server_failures - 1), p.backoff_max)
+        return self.rng.uniform(0, ceiling) if p.jitter else ceiling
+
+
+def _is_server_failure(outcome: Outcome) -> bool:
+    return outcome.capacity or outcome.verdict in (
+        Verdict.TRANSIENT_SERVER_FAILURE,
+        Verdict.TRANSPORT_FAILURE,
+        Verdict.INTERRUPTED_EXECUTION,
+    )

@@ -1,0 +1,218 @@
+"""What is known about the targets: cooldowns that providers asked for, and breakers of our own.
+
+Two things that must not be mixed (anchors 2.1b): a *cooldown* obeys the provider's clock and always counts; a *breaker*
+is our own judgement after repeated faults and is ignored when it would leave nobody (never eject the last one).
+All times are monotonic seconds, given by the caller.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from mitm_balancer.core.verdict import Outcome, Scope, Verdict
+
+RATE_LIMIT_DEFAULT = 60.0
+"""Seconds for a 429 that says nothing; LiteLLM's 5 s is too short for quotas (anchors 2.4)."""
+
+RATE_LIMIT_MAX = 300.0
+"""Ceiling of the growing default (Envoy's max_ejection_time)."""
+
+QUOTA_DEFAULT = 30 * 60.0
+QUOTA_MAX = 24 * 3600.0
+"""A quota without a reset time: 30 minutes, doubling to a day (DESIGN section 5)."""
+
+AUTH_DEFAULT = 3600.0
+"""A refused credential is tried again after an hour, in case the refusal was the provider's mistake; changing the
+credential or `balancer reload` clears it at once."""
+
+POLICY_DEFAULT = 24 * 3600.0
+MODEL_DEFAULT = 12 * 3600.0
+"""A model that is not there for this account is left out for 12 h (DESIGN section 5)."""
+
+JITTER_SHARE = 0.1
+JITTER_MAX = 30.0
+"""A cooldown ends up to 10 % (at most 30 s) late, so that waiting clients do not return together (anchors 2.3)."""
+
+STRIKE_DECAY = 600.0
+"""Seconds of peace after which a growing default starts again from its beginning."""
+
+ALL_MODELS = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """The provider said wait."""
+
+    name: str
+    model: str
+    """ALL_MODELS, or the one model that is out."""
+    until: float
+    duration: float
+    reason: str
+    verdict: Verdict
+    strikes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Why a target cannot serve now."""
+
+    reason: str
+    until: float | None
+    """When it may serve again; None: not by waiting."""
+    breaker: bool = False
+    waitable: bool = True
+    """False: it ends by the operator's hand (a new credential), the time is only a second look."""
+
+
+@dataclass(slots=True)
+class _Breaker:
+    failures: int = 0
+    opened: float | None = None
+    trips: int = 0
+    probing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerPolicy:
+    """Part of the contract's `circuit_breaker`. Seconds."""
+
+    failure_threshold: int = 5
+    half_open_after: float = 30.0
+    max_open: float = 300.0
+
+
+@dataclass(slots=True)
+class Health:
+    """Cooldowns and breakers of all targets. Pure: same calls, same answers, given the same `rng`."""
+
+    rng: random.Random
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    _cooldowns: dict[str, dict[str, Cooldown]] = field(default_factory=dict)
+    _breakers: dict[str, _Breaker] = field(default_factory=dict)
+
+    def record(self, name: str, model: str, outcome: Outcome, now: float) -> Cooldown | None:
+        """Take in how an attempt ended; returns the cooldown that it started, for the store."""
+        self._count(name, outcome, now)
+        seconds = self._seconds(name, model, outcome, now)
+        if seconds is None:
+            return None
+        key = model if outcome.scope is Scope.MODEL and model else ALL_MODELS
+        duration = seconds + self.rng.uniform(0, min(seconds * JITTER_SHARE, JITTER_MAX))
+        cooldown = Cooldown(
+            name,
+            key,
+            now + duration,
+            duration,
+            outcome.reason or outcome.verdict.value,
+            outcome.verdict,
+            self._strikes(name, key, now) + 1,
+        )
+        self.restore(cooldown)
+        return cooldown
+
+    def restore(self, cooldown: Cooldown) -> None:
+        """Put a cooldown in place (from the store, or a new one); a later end wins."""
+        of_name = self._cooldowns.setdefault(cooldown.name, {})
+        old = of_name.get(cooldown.model)
+        if old is None or old.until <= cooldown.until:
+            of_name[cooldown.model] = cooldown
+
+    def clear(self, name: str, model: str | None = None) -> None:
+        """Forget the cooldowns (all, or one model's) and the breaker of a target: the operator knows better."""
+        if model is None:
+            self._cooldowns.pop(name, None)
+            self._breakers.pop(name, None)
+        else:
+            self._cooldowns.get(name, {}).pop(model, None)
+
+    def blocked(self, name: str, model: str, now: float) -> Block | None:
+        """Why this target cannot serve this model now, or None when it can."""
+        if cooldown := self.cooldown(name, model, now):
+            return Block(cooldown.reason, cooldown.until, waitable=cooldown.verdict not in _OPERATORS)
+        breaker = self._breakers.get(name)
+        if breaker is None or breaker.opened is None:
+            return None
+        until = breaker.opened + self._open_for(breaker)
+        if now < until:
+            return Block("breaker open", until, breaker=True)
+        return Block("probe under way", now, breaker=True) if breaker.probing else None
+
+    def cooldown(self, name: str, model: str, now: float) -> Cooldown | None:
+        """The cooldown that holds for this target and model, the longest if there are two."""
+        of_name = self._cooldowns.get(name)
+        if not of_name:
+            return None
+        found = [c for key in {ALL_MODELS, model} if (c := of_name.get(key)) is not None and c.until > now]
+        return max(found, key=lambda c: c.until, default=None)
+
+    def cooldowns(self, now: float) -> Iterable[Cooldown]:
+        """All that hold now, for the status view."""
+        return [c for of_name in self._cooldowns.values() for c in of_name.values() if c.until > now]
+
+    def chosen(self, name: str) -> None:
+        """An attempt starts: after an open breaker it is the probe."""
+        if (breaker := self._breakers.get(name)) is not None and breaker.opened is not None:
+            breaker.probing = True
+
+    def cancelled(self, name: str) -> None:
+        """The client left: it counts for nothing, and a probe slot is given back (P6)."""
+        if (breaker := self._breakers.get(name)) is not None:
+            breaker.probing = False
+
+    def breaker_state(self, name: str, now: float) -> str:
+        """`closed`, `open` or `half-open`."""
+        breaker = self._breakers.get(name)
+        if breaker is None or breaker.opened is None:
+            return "closed"
+        return "open" if now < breaker.opened + self._open_for(breaker) else "half-open"
+
+    def _seconds(self, name: str, model: str, outcome: Outcome, now: float) -> float | None:
+        if outcome.capacity or outcome.scope is Scope.REQUEST:
+            return None
+        strikes = self._strikes(name, model if outcome.scope is Scope.MODEL else ALL_MODELS, now)
+        match outcome.verdict:
+            case Verdict.RATE_LIMITED:
+                grown = min(RATE_LIMIT_DEFAULT * 2**strikes, RATE_LIMIT_MAX)
+            case Verdict.QUOTA_EXHAUSTED:
+                grown = min(QUOTA_DEFAULT * 2**strikes, QUOTA_MAX)
+            case Verdict.AUTH_FAILURE:
+                grown = AUTH_DEFAULT
+            case Verdict.PERMISSION_FAILURE | Verdict.REGION_RESTRICTION:
+                grown = POLICY_DEFAULT
+            case Verdict.MODEL_UNAVAILABLE:
+                grown = MODEL_DEFAULT
+            case _:
+                return None
+        return grown if outcome.wait is None else outcome.wait
+
+    def _strikes(self, name: str, key: str, now: float) -> int:
+        old = self._cooldowns.get(name, {}).get(key)
+        return old.strikes if old is not None and now < old.until + STRIKE_DECAY else 0
+
+    def _count(self, name: str, outcome: Outcome, now: float) -> None:
+        breaker = self._breakers.get(name)
+        if outcome.capacity or outcome.verdict is Verdict.REQUEST_FAULT or outcome.verdict is Verdict.POLICY_FAILURE:
+            if breaker is not None:
+                breaker.probing = False
+            return
+        if outcome.verdict in _FAULTS:
+            breaker = breaker or self._breakers.setdefault(name, _Breaker())
+            breaker.failures += 1
+            if breaker.probing or breaker.failures >= self.breaker.failure_threshold:
+                breaker.trips += 1
+                breaker.opened = now
+            breaker.probing = False
+        elif breaker is not None:
+            # An answer of any other kind shows that the account is reached and works.
+            self._breakers.pop(name, None)
+
+    def _open_for(self, breaker: _Breaker) -> float:
+        return min(self.breaker.half_open_after * 2.0 ** max(0, breaker.trips - 1), self.breaker.max_open)
+
+
+_FAULTS = frozenset({Verdict.TRANSIENT_SERVER_FAILURE, Verdict.TRANSPORT_FAILURE, Verdict.INTERRUPTED_EXECUTION})
+
+_OPERATORS = frozenset({Verdict.AUTH_FAILURE, Verdict.PERMISSION_FAILURE, Verdict.REGION_RESTRICTION})
