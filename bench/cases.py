@@ -87,7 +87,7 @@ CASES = (
     Case(
         "flood",
         "one stream of 20,000 events, each its own HTTP chunk and TLS record",
-        Load(requests=1, events=20_000),
+        Load(requests=3, events=20_000),
         "events/s",
         events_per_second,
         (Bar("c", "b", low=4.0),),

@@ -21,6 +21,11 @@ RESULTS = Path(__file__).parent / "results"
 PAIRS = (("c", "b"), ("d", "b"), ("c", "a"), ("d", "a"))
 
 
+def number(value: float) -> str:
+    """Three digits that mean something, right-aligned."""
+    return f"{value:9.0f}" if abs(value) >= 100 else f"{value:#9.3g}"
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
     """A value per round."""
@@ -32,7 +37,9 @@ class Spread:
         return statistics.median(self.values)
 
     def __str__(self) -> str:
-        return f"{self.median:8.2f}  ({min(self.values):.2f} - {max(self.values):.2f})"
+        if len(self.values) == 1:
+            return number(self.median)
+        return f"{number(self.median)}  ({number(min(self.values)).strip()} - {number(max(self.values)).strip()})"
 
 
 @dataclass(frozen=True, slots=True)

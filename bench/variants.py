@@ -42,11 +42,13 @@ class Stage:
         self.profile = profile
         self.children: list[proc.Child] = []
         self.pki = pki.make(folder)
-        self.origin_port = self._module("origin", self.pki.chain)
-        if case.one_way_ms:
-            self.origin_port = self._module("relay", self.origin_port, case.one_way_ms)
+        self.origin_port = 0
+        """Of the relay where there is one: where every variant finds the origin."""
 
     def __enter__(self) -> Stage:
+        self.origin_port = self._module("origin", self.pki.chain)
+        if self.case.one_way_ms:
+            self.origin_port = self._module("relay", self.origin_port, self.case.one_way_ms)
         return self
 
     def __exit__(self, *_: object) -> None:
