@@ -1,5 +1,6 @@
 """Anthropic: API keys and OAuth tokens on api.anthropic.com (wire-facts section 1)."""
 
+from mitm_balancer.providers.anthropic_errors import ERRORS, LIMITS, MODEL_WINDOWS, QUIET_WINDOWS
 from mitm_balancer.providers.model import BEARER, Auth, CredentialForm, Dialect, PathKind, PathRule, Provider
 
 PROVIDER = Provider(
@@ -21,4 +22,9 @@ PROVIDER = Provider(
         CredentialForm(Auth(header="x-api-key"), drop_tokens=(("anthropic-beta", "oauth-2025-04-20"),)),
     ),
     companions=frozenset({"anthropic-workspace-id"}),
+    errors=ERRORS,
+    limits=LIMITS,
+    model_windows=MODEL_WINDOWS,
+    quiet_windows=QUIET_WINDOWS,
+    origin="https://api.anthropic.com",
 )

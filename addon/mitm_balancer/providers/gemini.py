@@ -1,5 +1,6 @@
 """Google Gemini API keys (AI Studio) on generativelanguage.googleapis.com (wire-facts section 5)."""
 
+from mitm_balancer.providers.google_errors import ERRORS
 from mitm_balancer.providers.model import Auth, CredentialForm, Dialect, PathKind, PathRule, Provider
 
 PROVIDER = Provider(
@@ -20,4 +21,5 @@ PROVIDER = Provider(
     ),
     forms=(CredentialForm(Auth(header="x-goog-api-key")),),
     companions=frozenset({"x-goog-user-project"}),
+    errors=ERRORS,
 )

@@ -11,16 +11,21 @@ import functools
 import re
 from dataclasses import dataclass, field
 
+from mitm_balancer.core.dialect import Dialect
 from mitm_balancer.core.verdict import Scope, Verdict
 
-
-class Dialect(enum.StrEnum):
-    """A wire format."""
-
-    ANTHROPIC_MESSAGES = "anthropic-messages"
-    OPENAI_CHAT = "openai-chat"
-    OPENAI_RESPONSES = "openai-responses"
-    GEMINI = "gemini"
+__all__ = [
+    "BEARER",
+    "CARRIER_HEADERS",
+    "CARRIER_QUERIES",
+    "Auth",
+    "CredentialForm",
+    "Dialect",
+    "ErrorRule",
+    "PathKind",
+    "PathRule",
+    "Provider",
+]
 
 
 class PathKind(enum.StrEnum):
@@ -88,9 +93,13 @@ class ErrorRule:
     reason: str = ""
     status: tuple[int, ...] = ()
     codes: tuple[str, ...] = ()
-    """Exact, lower case: matched against `error.code`, `error.type`, `error.status`, flat `code`/`type`, details' reasons."""
+    """Exact, lower case: any of them among the codes of the body (`answer.read` says what counts as one)."""
     text: str = ""
     """A regular expression, searched without case in the error's message (or in the raw body if it has none)."""
+    raw: str = ""
+    """A regular expression, searched without case in the whole decoded body."""
+    window: str = ""
+    """A regular expression: one limit window that is used up must have a name in which it is found."""
     header: tuple[str, str] | None = None
     """(lower-case name, regular expression for its value); the empty expression asks only that it is there."""
     without_headers: str = ""
@@ -102,6 +111,10 @@ class ErrorRule:
     capacity: bool = False
     wait: float | None = None
     """Pushback in seconds to assume when the response states none."""
+    resets: str = ""
+    """A regular expression: the pushback is the reset of the windows so named; empty: of those that are used up."""
+    until_midnight: str = ""
+    """A zone name: the pushback is at least the time to the next midnight there (daily quotas)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +133,23 @@ class Provider:
     origin: str = ""
     """Scheme and host of the provider's own endpoint; empty: wherever the client went."""
     websocket_paths: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    """Regular expressions for whole header names, with the groups `field` and, if there are several, `window`:
+    what `limits.windows` makes of them is the field table there."""
+    model_windows: str = ""
+    """A regular expression over window names: those that limit one model, not the account."""
+    quiet_windows: str = ""
+    """A regular expression over window names: those that never refuse by themselves (overage budgets)."""
+    stamp_offset: float = 0.0
+    """Hours east of UTC of date stamps without a zone in this provider's texts."""
+    account_headers: tuple[tuple[str, str], ...] = ()
+    """(lower-case header, account field): set from the chosen account once the companions left, if it has the field."""
+    account_body: tuple[tuple[str, str], ...] = ()
+    """(top-level JSON key, account field): spliced into the request body from the chosen account."""
+    account_path: tuple[tuple[str, str], ...] = ()
+    """(regular expression with one group, account field): that part of the path is replaced by the account's."""
+    needs_base_url: bool = False
+    """The hosts are the account's own: nothing is claimed until an account states its `base_url`."""
     custom: bool = field(default=False)
     """Declared in the user's configuration."""
 

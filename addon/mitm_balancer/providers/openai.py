@@ -1,6 +1,15 @@
 """OpenAI platform keys on api.openai.com (wire-facts section 2)."""
 
-from mitm_balancer.providers.model import Dialect, PathKind, PathRule, Provider
+from mitm_balancer.core.verdict import Verdict
+from mitm_balancer.providers.model import Dialect, ErrorRule, PathKind, PathRule, Provider
+
+# x-ratelimit-reset-requests, x-ratelimit-remaining-project-tokens, ...: also the form of most compatible hosts.
+LIMITS = (r"x-ratelimit-(?P<field>limit|remaining|reset)-(?P<window>[a-z0-9-]+)",)
+
+ERRORS = (
+    ErrorRule(Verdict.AUTH_FAILURE, status=(401, 403), codes=("mismatched_organization", "invalid_organization")),
+    ErrorRule(Verdict.REQUEST_FAULT, "bad_image", status=(400,), codes=("invalid_value",)),
+)
 
 PROVIDER = Provider(
     name="openai",
@@ -32,5 +41,7 @@ PROVIDER = Provider(
         PathRule("/v1/fine_tuning*", PathKind.BOUND),
     ),
     companions=frozenset({"openai-organization", "openai-project"}),
+    errors=ERRORS,
+    limits=LIMITS,
     websocket_paths=("/v1/responses", "/v1/realtime"),
 )

@@ -1,0 +1,36 @@
+"""Errors that we make, in the provider's own JSON shape: agents parse them (P11)."""
+
+from __future__ import annotations
+
+import json
+
+from mitm_balancer.providers.model import Dialect
+
+_GOOGLE_STATUS = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+def error_body(dialect: Dialect, status: int, code: str, message: str) -> bytes:
+    """The JSON body for an error of this status. `code` is Anthropic's `error.type` or OpenAI's `error.code`.
+
+    Shapes: wire-facts 1.4 (Anthropic), 2.4 (OpenAI), 5.4 (Google).
+    """
+    shape: dict[str, object]
+    match dialect:
+        case Dialect.ANTHROPIC_MESSAGES:
+            shape = {"type": "error", "error": {"type": code, "message": message}}
+        case Dialect.GEMINI:
+            name = _GOOGLE_STATUS.get(status, "UNKNOWN")
+            shape = {"error": {"code": status, "message": message, "status": name}}
+        case Dialect.OPENAI_CHAT | Dialect.OPENAI_RESPONSES:
+            kind = "rate_limit_exceeded" if status == 429 else "server_error"
+            shape = {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    return json.dumps(shape).encode()

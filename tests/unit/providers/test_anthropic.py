@@ -1,0 +1,406 @@
+"""Anthropic: one row per line of wire-facts 1.3 and 1.4."""
+
+from __future__ import annotations
+
+import pytest
+from provider_rows import (
+    ACCOUNT,
+    AUTH,
+    DATE,
+    DENIED,
+    FAULT,
+    LIMITED,
+    MODEL,
+    NOW,
+    ONE_MODEL,
+    PROVIDER,
+    QUOTA,
+    REQUEST,
+    TRANSIENT,
+    Row,
+    check,
+)
+
+
+def error(kind: str, message: str) -> dict[str, object]:
+    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
+
+
+def unified(**fields: str) -> dict[str, str]:
+    return {"anthropic-ratelimit-unified-" + name.replace("__", "-"): value for name, value in fields.items()}
+
+
+RATE = error("rate_limit_error", "This request would exceed your account's rate limit.")
+IN_5H, IN_7D = str(int(NOW) + 3600), str(int(NOW) + 400_000)
+
+ROWS = [
+    # Subscription windows
+    Row(
+        "5h rejected",
+        429,
+        RATE,
+        QUOTA,
+        unified(
+            **{
+                "status": "rejected",
+                "reset": IN_5H,
+                "representative-claim": "five_hour",
+                "5h-status": "rejected",
+                "5h-reset": IN_5H,
+                "7d-status": "allowed",
+                "7d-reset": IN_7D,
+                "fallback-percentage": "0.5",
+                "overage-status": "rejected",
+                "overage-disabled-reason": "org_level_disabled",
+            }
+        ),
+        wait=3600,
+        scope=ACCOUNT,
+        redispatch=True,
+        reason="plan_window_rejected",
+    ),
+    Row(
+        "7d rejected",
+        429,
+        RATE,
+        QUOTA,
+        unified(
+            **{
+                "5h-status": "allowed",
+                "5h-reset": IN_5H,
+                "7d-status": "rejected",
+                "7d-reset": IN_7D,
+            }
+        )
+        | {"x-should-retry": "true"},
+        wait=400_000,
+        scope=ACCOUNT,
+    ),
+    Row(
+        "both rejected: the later reset",
+        429,
+        RATE,
+        QUOTA,
+        unified(
+            **{
+                "5h-status": "rejected",
+                "5h-reset": IN_5H,
+                "7d-status": "rejected",
+                "7d-reset": IN_7D,
+            }
+        ),
+        wait=400_000,
+        scope=ACCOUNT,
+    ),
+    Row(
+        "5h rejected although credits are out",
+        429,
+        RATE,
+        QUOTA,
+        unified(
+            **{
+                "5h-status": "rejected",
+                "5h-reset": IN_5H,
+                "overage-disabled-reason": "out_of_credits",
+            }
+        ),
+        wait=3600,
+        scope=ACCOUNT,
+    ),
+    Row(
+        "7d_oi only is the model's",
+        429,
+        RATE,
+        QUOTA,
+        unified(
+            **{
+                "status": "rejected",
+                "reset": IN_7D,
+                "5h-status": "allowed",
+                "7d-status": "allowed",
+                "7d_oi-status": "rejected",
+                "7d_oi-reset": IN_7D,
+            }
+        ),
+        wait=400_000,
+        scope=ONE_MODEL,
+        reason="model_window_rejected",
+    ),
+    Row(
+        "only the claim names the model's window",
+        429,
+        RATE,
+        QUOTA,
+        unified(
+            **{
+                "status": "rejected",
+                "reset": IN_7D,
+                "representative-claim": "seven_day_opus",
+            }
+        ),
+        wait=400_000,
+        scope=ONE_MODEL,
+    ),
+    Row(
+        "only the representative window",
+        429,
+        RATE,
+        QUOTA,
+        unified(
+            **{
+                "status": "rejected",
+                "reset": IN_5H,
+                "representative-claim": "five_hour",
+            }
+        ),
+        wait=3600,
+        scope=ACCOUNT,
+    ),
+    Row(
+        "the whole week",
+        429,
+        RATE,
+        QUOTA,
+        unified(
+            **{
+                "status": "rejected",
+                "reset": IN_7D,
+                "representative-claim": "seven_day",
+            }
+        ),
+        wait=400_000,
+        scope=ACCOUNT,
+    ),
+    Row(
+        "utilization beyond 1 without a status",
+        429,
+        RATE,
+        QUOTA,
+        unified(
+            **{
+                "5h-utilization": "1.01",
+                "5h-reset": IN_5H,
+            }
+        ),
+        wait=3600,
+        scope=ACCOUNT,
+    ),
+    Row(
+        "out of credits with capacity left",
+        429,
+        RATE,
+        QUOTA,
+        unified(
+            **{
+                "status": "rejected",
+                "5h-status": "allowed",
+                "7d-status": "allowed",
+                "overage-disabled-reason": "out_of_credits",
+            }
+        ),
+        scope=REQUEST,
+        redispatch=True,
+        reason="out_of_credits",
+    ),
+    Row(
+        "a wrong clock is corrected by Date",
+        429,
+        RATE,
+        QUOTA,
+        unified(
+            **{
+                "5h-status": "rejected",
+                "5h-reset": IN_5H,
+            }
+        )
+        | {"date": "Mon, 21 Sep 2026 14:03:20 GMT"},
+        wait=4200,
+    ),
+    Row(
+        "a reset in the past is now",
+        429,
+        RATE,
+        QUOTA,
+        unified(
+            **{
+                "5h-status": "rejected",
+                "5h-reset": str(int(NOW) - 5),
+            }
+        ),
+        wait=0,
+    ),
+    # API key
+    Row(
+        "key: retry-after",
+        429,
+        RATE,
+        LIMITED,
+        {
+            "retry-after": "12",
+            "anthropic-ratelimit-input-tokens-remaining": "0",
+            "anthropic-ratelimit-input-tokens-reset": "2026-09-21T14:14:20Z",
+        },
+        wait=12,
+        scope=ACCOUNT,
+        redispatch=True,
+    ),
+    Row(
+        "key: the family that is used up",
+        429,
+        RATE,
+        LIMITED,
+        {
+            "anthropic-ratelimit-requests-remaining": "3",
+            "anthropic-ratelimit-requests-reset": "2026-09-21T15:00:00Z",
+            "anthropic-ratelimit-tokens-remaining": "0",
+            "anthropic-ratelimit-tokens-reset": "2026-09-21T14:14:20Z",
+            "date": DATE,
+        },
+        wait=60,
+    ),
+    Row("limit headers without a reset", 429, RATE, LIMITED, unified(**{"status": "allowed"}), wait=60),
+    Row(
+        "bare 429",
+        429,
+        error("rate_limit_error", "Error"),
+        TRANSIENT,
+        {"x-should-retry": "true", "x-robots-tag": "none"},
+        no_wait=True,
+        scope=ONE_MODEL,
+        capacity=True,
+        redispatch=True,
+        reason="bare_429",
+    ),
+    Row(
+        "extra usage is no rate limit",
+        429,
+        error("rate_limit_error", "Extra usage is required for long context"),
+        DENIED,
+        {"retry-after": "10"},
+        scope=REQUEST,
+        redispatch=True,
+    ),
+    # Errors
+    Row(
+        "invalid request",
+        400,
+        error("invalid_request_error", "messages: required"),
+        FAULT,
+        redispatch=False,
+        scope=REQUEST,
+    ),
+    Row(
+        "too long",
+        400,
+        error("invalid_request_error", "prompt is too long: 210000 tokens > 200000"),
+        FAULT,
+        reason="context_length_exceeded",
+    ),
+    Row("body too large", 413, error("request_too_large", "Request exceeds the maximum size"), FAULT),
+    Row(
+        "low credit",
+        400,
+        error("invalid_request_error", "Your credit balance is too low to access the API"),
+        QUOTA,
+        no_wait=True,
+        redispatch=True,
+    ),
+    Row("billing", 402, error("billing_error", "x"), QUOTA),
+    Row(
+        "bad key",
+        401,
+        error("authentication_error", "invalid x-api-key"),
+        AUTH,
+        redispatch=True,
+        scope=ACCOUNT,
+        reason="authentication_error",
+    ),
+    Row("expired token", 401, error("authentication_error", "OAuth token has expired"), AUTH),
+    Row(
+        "oauth unsupported",
+        401,
+        error("authentication_error", "OAuth authentication is currently not supported."),
+        AUTH,
+    ),
+    Row(
+        "organisation disabled",
+        400,
+        error("invalid_request_error", "This organization has been disabled."),
+        DENIED,
+        scope=ACCOUNT,
+        redispatch=True,
+    ),
+    Row(
+        "oauth off",
+        403,
+        error("permission_error", "OAuth authentication is currently not allowed for this organization."),
+        DENIED,
+        scope=ACCOUNT,
+        redispatch=True,
+    ),
+    Row(
+        "claude code only",
+        400,
+        error(
+            "invalid_request_error",
+            "This credential is only authorized for use with Claude Code and cannot be used for other API requests.",
+        ),
+        DENIED,
+        redispatch=True,
+        reason="claude_code_only",
+    ),
+    Row("scope missing", 403, error("permission_error", "does not meet scope requirement user:profile"), DENIED),
+    Row("unknown 403", 403, error("permission_error", "no"), DENIED, redispatch=False, scope=REQUEST),
+    Row("model unknown", 404, error("not_found_error", "model: claude-9"), MODEL, scope=ONE_MODEL, redispatch=True),
+    Row("another 404", 404, error("not_found_error", "Not found"), FAULT),
+    Row("timeout", 504, error("timeout_error", "x"), TRANSIENT),
+    Row("408", 408, error("timeout_error", "x"), TRANSIENT),
+    Row("server", 500, error("api_error", "Internal server error"), TRANSIENT, redispatch=True),
+    Row(
+        "overloaded",
+        529,
+        error("overloaded_error", "Overloaded"),
+        TRANSIENT,
+        capacity=True,
+        scope=PROVIDER,
+        no_wait=True,
+    ),
+    Row(
+        "overload ignores window resets",
+        529,
+        error("overloaded_error", "Overloaded"),
+        TRANSIENT,
+        unified(
+            **{
+                "5h-status": "rejected",
+                "5h-reset": IN_5H,
+            }
+        ),
+        capacity=True,
+        no_wait=True,
+    ),
+    Row(
+        "overload's pushback is capped",
+        529,
+        error("overloaded_error", "Overloaded"),
+        TRANSIENT,
+        {"retry-after": "7200"},
+        capacity=True,
+        wait=300,
+    ),
+    Row("extra usage empty", 400, error("invalid_request_error", "out of extra usage"), QUOTA, scope=REQUEST),
+    Row("unknown beta", 400, error("invalid_request_error", "speed: Extra inputs are not permitted"), FAULT),
+    Row(
+        "signature",
+        400,
+        error("invalid_request_error", "messages.1.content.0: Invalid `signature` in `thinking` block"),
+        FAULT,
+        reason="invalid_signature",
+    ),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+def test_answer(row: Row) -> None:
+    """Each answer comes to the verdict of its line."""
+    check("anthropic", row)
