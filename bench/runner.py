@@ -76,7 +76,10 @@ def turn(variant: Variant, load: Load) -> Result:
     """One turn, checked: an answer that is not the expected one makes the numbers worthless."""
     if variant.letter == "a":
         load = dataclasses.replace(load, refuse="")
-    result = measure(variant.job(load))
+    try:
+        result = measure(variant.job(load))
+    except proc.BenchError as e:
+        raise proc.BenchError(f"variant {variant.letter}: {e}\n{_log_tail(variant)}") from e
     problem = ""
     if set(result.statuses) != {"200"}:
         problem = f"statuses {result.statuses}"
