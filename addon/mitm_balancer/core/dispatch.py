@@ -8,8 +8,8 @@ The driver does what `next` says and reports with `ended`; it decides nothing it
 
 What may follow a failed attempt:
   definite refusal (429, quota, auth)  another account while there is one, inside the deadline; free of budget
-  server or transport failure          at most 2 extra attempts, paid from the retry budget: another account, or, when it
-                                       is the provider (P3) or nobody else is there, the same one after a backoff
+  server or transport failure          at most 2 extra attempts, paid from the retry budget: another account, or, when
+                                       it is the provider (P3) or nobody else is there, the same one after a backoff
   ambiguous (sent, no answer)          as a server failure, but once only, and only with `retry_ambiguous`
   the request's own fault              nothing
 """

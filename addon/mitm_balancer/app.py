@@ -1,0 +1,360 @@
+"""The composition root: the only place that knows all the parts.
+
+`addon()` is what the script and `balancer run` put into mitmproxy. An `App` outlives a reload of the script: it is kept
+per home, so streams, cooldowns and the pool go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import os
+import random
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mitm_balancer import __version__
+from mitm_balancer.accounts.credentials import CredentialError, resolve
+from mitm_balancer.config import AccountSpec, Config, ConfigErrors, Policy, load
+from mitm_balancer.core.budget import RetryBudget
+from mitm_balancer.core.dispatch import DispatchPolicy
+from mitm_balancer.core.health import BreakerPolicy, Cooldown, Health
+from mitm_balancer.core.priority import Priority, TargetInfo
+from mitm_balancer.core.verdict import Verdict
+from mitm_balancer.paths import config_path, home_path
+from mitm_balancer.providers.model import Provider
+from mitm_balancer.providers.registry import BUILTIN, Registry
+from mitm_balancer.proxy import wire
+from mitm_balancer.proxy.addon import BalancerAddon, Settings
+from mitm_balancer.proxy.runtime import Account, Limits, NoRecorder, ProviderPool, Recorder, Runtime
+from mitm_balancer.proxy.tasks import spawn
+from mitm_balancer.secrets import Secret
+from mitm_balancer.store import CooldownRow, Store, StoreError, remaining
+from mitm_balancer.upstream.base import Origin
+from mitm_balancer.upstream.dial import Via, proxy_from_environment
+from mitm_balancer.upstream.pool import Pool
+from mitm_balancer.upstream.tls import TlsSettings
+
+logger = logging.getLogger(__name__)
+
+WATCH_INTERVAL = 0.5
+"""Seconds between looks at the configuration file: a change counts within a second (contract)."""
+
+HEARTBEAT = 5.0
+"""Seconds between two writes of the proxy's own state row."""
+
+_apps: dict[Path, App] = {}
+
+
+def addon() -> BalancerAddon:
+    """The mitmproxy addon."""
+    return BalancerAddon(compose)
+
+
+def compose(settings: Settings) -> App | None:
+    """The App for these settings; None when the configuration is unusable, which is said at ERROR: it cannot serve."""
+    home = home_path(settings.home or None)
+    try:
+        config = load_config(settings, home)
+    except ConfigErrors as e:
+        for error in e.errors:
+            logger.error("mitm-balancer: %s", error)
+        return None
+    app = _apps.get(home)
+    if app is None:
+        app = _apps[home] = App(home, settings, config)
+    else:
+        app.adopt(settings, config)
+    return app
+
+
+def load_config(settings: Settings, home: Path) -> Config:
+    """The configuration that the settings name, or the default one. Raises ConfigErrors."""
+    path, explicit = config_path(settings.config or None, home)
+    return load(path if explicit or path.exists() else None)
+
+
+class App:
+    """All parts of one running proxy. Implements `proxy.addon.Backend`."""
+
+    def __init__(self, home: Path, settings: Settings, config: Config) -> None:
+        self.home = home
+        self.settings = settings
+        self.config = config
+        self.problem: str | None = None
+        """Why the last reload kept the old configuration."""
+        self.store = open_store(home)
+        self.pool = Pool()
+        self._via: Via | None = None
+        self._addresses: tuple[tuple[str, int], ...] = ()
+        self._secrets: dict[str, Secret] = {}
+        self._credential_problems: dict[str, str] = {}
+        self._watcher: asyncio.Task[None] | None = None
+        self._config_stamp = self._stamp()
+        self._started = time.time()
+        self.runtime = Runtime(
+            registry=Registry(()),
+            pools={},
+            health=Health(random.Random(), breaker_policy(config.policy)),
+            upstream=self.pool,
+            recorder=StoreRecorder(self.store) if self.store is not None else NoRecorder(),
+            warm=self.pool.warm,
+        )
+        self._restore_cooldowns()
+        self._apply()
+
+    # -- Backend ------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        await self._read_credentials()
+        if self._watcher is None or self._watcher.done():
+            self._watcher = spawn(self._watch(), "balancer watch")
+
+    def network(self, tls: TlsSettings, via: Via | None) -> None:
+        if tls.insecure and not self.runtime.insecure:
+            logger.warning("mitm-balancer: ssl_insecure is set: no account's credential will be sent")
+        self.runtime.insecure = tls.insecure
+        self._via = via
+        self.pool.configure(tls, self._route)
+
+    def listening(self, addresses: tuple[tuple[str, int], ...]) -> None:
+        self._addresses = addresses
+
+    def close(self) -> None:
+        if self._watcher is not None:
+            self._watcher.cancel()
+        self.pool.close()
+        if self.store is not None:
+            self.store.put_state("proxy", {})
+            self.store.close()
+        _apps.pop(self.home, None)
+
+    # -- configuration ------------------------------------------------------------------------------------------
+
+    def adopt(self, settings: Settings, config: Config) -> None:
+        """Take a configuration that has been read without an error."""
+        self.settings, self.config, self.problem = settings, config, None
+        self._config_stamp = self._stamp()
+        self._apply()
+
+    def reload(self) -> bool:
+        """Read the configuration again; a bad one changes nothing and is said. Tells whether it was taken."""
+        self._config_stamp = self._stamp()
+        try:
+            config = load_config(self.settings, self.home)
+        except ConfigErrors as e:
+            self.problem = "; ".join(str(error) for error in e.errors)
+            for error in e.errors:
+                logger.warning("mitm-balancer: configuration not taken, the running one stays: %s", error)
+            return False
+        self.adopt(self.settings, config)
+        logger.info("mitm-balancer: configuration reloaded: %d accounts", len(config.accounts))
+        return True
+
+    def _apply(self) -> None:
+        """Put the configuration in force for new requests; running ones keep what they have."""
+        custom = {provider.name: provider for provider in self.config.providers}
+        providers = [*custom.values(), *(p for p in BUILTIN if p.name not in custom)]
+        by_name = {provider.name: provider for provider in providers}
+        old = self.runtime.pools
+        pools: dict[str, ProviderPool] = {}
+        for name, specs in _by_provider(self.config.accounts).items():
+            pools[name] = self._pool(by_name[name], specs, old.get(name))
+        self.runtime.registry = Registry(providers)
+        self.runtime.pools = pools
+        self.runtime.policy = dispatch_policy(self.config)
+        self.runtime.limits = limits(self.config.policy)
+        self.runtime.health.breaker = breaker_policy(self.config.policy)
+
+    def _pool(self, provider: Provider, specs: list[AccountSpec], old: ProviderPool | None) -> ProviderPool:
+        targets = [
+            TargetInfo(
+                spec.name, spec.provider, spec.models, spec.enabled, self._credential_problems.get(spec.name, "")
+            )
+            for spec in sorted(specs, key=lambda spec: spec.priority)  # stable: declaration order breaks ties
+        ]
+        priority = Priority(targets)
+        priority.adopt(old.priority if old is not None else None)
+        accounts = {spec.name: make_account(spec, provider, self._secrets.get(spec.name)) for spec in specs}
+        budget = old.budget if old is not None else RetryBudget()
+        budget.reserve = float(self.config.policy.retry_budget)
+        return ProviderPool(provider, accounts, priority, budget)
+
+    async def _read_credentials(self) -> None:
+        specs = [spec for spec in self.config.accounts if spec.enabled]
+        found = await asyncio.gather(*(self._read_credential(spec) for spec in specs))
+        self._secrets = {name: secret for name, secret, _ in found if secret is not None}
+        problems = {name: problem for name, _, problem in found if problem}
+        for name, problem in problems.items():
+            if self._credential_problems.get(name) != problem:
+                logger.warning("mitm-balancer: %s cannot serve: %s", name, problem)
+        self._credential_problems = problems
+        self._apply()
+        self.runtime.ready.set()
+
+    async def _read_credential(self, spec: AccountSpec) -> tuple[str, Secret | None, str]:
+        try:
+            secret = await resolve(spec.credential)
+        except CredentialError as e:
+            return spec.name, None, str(e)
+        if (old := self._secrets.get(spec.name)) is not None and old != secret:
+            self.runtime.health.clear(spec.name)  # a new credential starts with a clean slate
+        return spec.name, secret, ""
+
+    def _stamp(self) -> tuple[int, int] | None:
+        path, _ = config_path(self.settings.config or None, self.home)
+        try:
+            stat = path.stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size
+
+    async def _watch(self) -> None:
+        last_beat = 0.0
+        while True:
+            stamp = await asyncio.to_thread(self._stamp)
+            if stamp is not None and stamp != self._config_stamp and await asyncio.to_thread(self.reload_in_thread):
+                await self._read_credentials()
+            if self.store is not None and time.monotonic() - last_beat >= HEARTBEAT:
+                last_beat = time.monotonic()
+                self.store.put_state("proxy", self.state())
+            await asyncio.sleep(WATCH_INTERVAL)
+
+    def reload_in_thread(self) -> bool:
+        """`reload`; parsing YAML takes long enough to be kept off the event loop, and `_apply` only swaps references."""
+        return self.reload()
+
+    # -- the rest -----------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """The row by which the CLI finds a running proxy."""
+        host, port = self._addresses[0] if self._addresses else ("", 0)
+        source = self.config.source
+        return {
+            "pid": os.getpid(),
+            "host": host,
+            "port": port,
+            "version": __version__,
+            "started": self._started,
+            "beat": time.time(),
+            "config": str(source) if source else None,
+            "config_problem": self.problem,
+            "store_problem": self.store.healthy if self.store is not None else "no store",
+            "credential_problems": dict(self._credential_problems),
+            "active": {name: pool.priority.active for name, pool in self.runtime.pools.items()},
+        }
+
+    def _route(self, origin: Origin) -> Via | None:
+        via = self._via or proxy_from_environment(origin)
+        if via is not None and (via.host in ("127.0.0.1", "localhost", "::1")) and self._is_self(via.port):
+            return None  # HTTPS_PROXY in our own environment points at ourselves
+        return via
+
+    def _is_self(self, port: int) -> bool:
+        return any(port == listening for _, listening in self._addresses)
+
+    def _restore_cooldowns(self) -> None:
+        if self.store is None:
+            return
+        now, mono = time.time(), self.runtime.clock()
+        for row in self.store.cooldowns():
+            left = remaining(row, now)
+            if left > 0:
+                with contextlib.suppress(ValueError):
+                    self.runtime.health.restore(_restored(row, mono + left))
+
+
+class StoreRecorder:
+    """Decisions go to the store. Its writer thread does the writing; a failing store never fails traffic (P9)."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def cooldown(self, cooldown: Cooldown) -> None:
+        now = time.time()
+        reason = f"{cooldown.verdict.value}: {cooldown.reason}"
+        until = now + cooldown.duration
+        self.store.save_cooldown(
+            CooldownRow(cooldown.name, cooldown.model, until, now, cooldown.duration, reason, cooldown.strikes)
+        )
+
+    def trace(self, request_id: str, record: dict[str, Any]) -> None:
+        self.store.add_trace(request_id, record)
+
+
+def open_store(home: Path) -> Store | None:
+    """The store of a home, or None with a loud line: traffic goes on without it (P9)."""
+    try:
+        return Store.open(home)
+    except StoreError as e:
+        logger.warning("mitm-balancer: running without a store, cooldowns will not survive a restart: %s", e)
+        return None
+
+
+def make_account(spec: AccountSpec, provider: Provider, secret: Secret | None) -> Account:
+    """The account as attempts need it."""
+    carrier = None if secret is None else wire.Carrier(provider.form_for(secret.reveal()), secret.reveal())
+    gone = wire.leaving(provider)
+    base = spec.base_url
+    if base is None:
+        return Account(spec.name, spec.alias, provider, carrier, gone)
+    origin = Origin(base.scheme, base.host, base.port)
+    return Account(spec.name, spec.alias, provider, carrier, gone, origin, base.path, wire.default_host(origin))
+
+
+def dispatch_policy(config: Config) -> DispatchPolicy:
+    """The contract's `policy`, in seconds."""
+    policy = config.policy
+    return DispatchPolicy(
+        max_attempts=policy.max_attempts,
+        failover_budget=policy.failover_budget,
+        deadline=policy.deadline_ms / 1000,
+        hold=policy.hold_ms / 1000,
+        retry_ambiguous=policy.retry_ambiguous,
+        failover=config.balancing,
+        backoff_base=policy.backoff.base_ms / 1000,
+        backoff_multiplier=policy.backoff.multiplier,
+        backoff_max=policy.backoff.max_ms / 1000,
+        jitter=policy.backoff.jitter == "full",
+    )
+
+
+def limits(policy: Policy) -> Limits:
+    """The contract's time-outs, in seconds; 0 is no limit."""
+    return Limits(
+        connect=policy.connect_timeout_ms / 1000 or 3600.0,
+        first_byte=policy.first_byte_timeout_ms / 1000 or None,
+        response=policy.response_timeout_ms / 1000 or None,
+        first_token=None if policy.first_token_timeout_ms is None else policy.first_token_timeout_ms / 1000,
+        commit_hold=policy.commit_hold_ms / 1000,
+        idle=policy.idle_timeout_ms / 1000 or None,
+        replay=policy.replay_limit,
+        resume=policy.resume,
+    )
+
+
+def breaker_policy(policy: Policy) -> BreakerPolicy:
+    """The contract's `circuit_breaker`."""
+    breaker = policy.circuit_breaker
+    return dataclasses.replace(
+        BreakerPolicy(),
+        failure_threshold=breaker.failure_threshold,
+        half_open_after=breaker.half_open_after_ms / 1000,
+    )
+
+
+def _by_provider(specs: Iterable[AccountSpec]) -> dict[str, list[AccountSpec]]:
+    """Accounts of each provider that has an enabled one: the others could not serve, so their hosts stay blind."""
+    found: dict[str, list[AccountSpec]] = {}
+    for spec in specs:
+        found.setdefault(spec.provider, []).append(spec)
+    return {name: group for name, group in found.items() if any(spec.enabled for spec in group)}
+
+
+def _restored(row: CooldownRow, until: float) -> Cooldown:
+    word, _, reason = row.reason.partition(": ")
+    return Cooldown(row.name, row.model, until, row.duration, reason, Verdict(word), row.strikes)

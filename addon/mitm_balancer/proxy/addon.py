@@ -1,0 +1,267 @@
+"""The mitmproxy side: options, which connections are intercepted, and where our streams are put in.
+
+Hooks stay short: they look things up in memory and hand over. Reading files, SQLite and the network happen elsewhere.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from mitmproxy import connection, ctx, http
+from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy import layer, layers, mode_specs
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer, modes
+from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode, RequestHeaders
+from mitmproxy.proxy.layers.tls import parse_client_hello
+
+from mitm_balancer.proxy import wire
+from mitm_balancer.proxy.call import Call
+from mitm_balancer.proxy.outlet import FlowOutlet
+from mitm_balancer.proxy.runtime import Runtime
+from mitm_balancer.proxy.stream import BalancedLayer
+from mitm_balancer.proxy.tasks import spawn
+from mitm_balancer.proxy.upstream_options import tls_settings, via_option
+from mitm_balancer.upstream.dial import Via
+from mitm_balancer.upstream.tls import TlsSettings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The addon's own options; "" stands for the default of the contract."""
+
+    config: str
+    home: str
+
+
+class Backend(Protocol):
+    """What the composition root makes (app.App)."""
+
+    runtime: Runtime
+
+    async def start(self) -> None:
+        """Read the credentials and begin to watch the configuration. Called again after a script reload."""
+
+    def network(self, tls: TlsSettings, via: Via | None) -> None:
+        """mitmproxy's upstream options changed."""
+
+    def listening(self, addresses: tuple[tuple[str, int], ...]) -> None:
+        """Where the proxy listens: for `balancer exec`, and so as not to be our own upstream proxy."""
+
+    def close(self) -> None:
+        """The proxy stops: flush and let go."""
+
+
+class BalancerAddon:
+    """`compose` makes the backend; it may give back the one of before a script reload."""
+
+    name = "balancer"
+
+    def __init__(self, compose: Callable[[Settings], Backend | None]) -> None:
+        self.compose = compose
+        self.backend: Backend | None = None
+
+    # -- life cycle ---------------------------------------------------------------------------------------------
+
+    def load(self, loader: Loader) -> None:
+        loader.add_option(
+            "balancer_config",
+            str,
+            "",
+            "Balancer: path of the YAML configuration. Default: $BALANCER_CONFIG, else config.yaml in the home.",
+        )
+        loader.add_option(
+            "balancer_home",
+            str,
+            "",
+            "Balancer: folder of the state. Default: $BALANCER_HOME, else mitm-balancer in the XDG data folder.",
+        )
+        loader.add_option(
+            "balancer_allow_remote",
+            bool,
+            False,
+            "Balancer: serve clients that are not on this machine. Only together with proxyauth.",
+        )
+
+    def configure(self, updated: set[str]) -> None:
+        if self.backend is None or updated & {"balancer_config", "balancer_home"}:
+            self.backend = self.compose(Settings(ctx.options.balancer_config, ctx.options.balancer_home))
+        if self.backend is not None:
+            self.backend.network(tls_settings(ctx.options), via_option(ctx.options))
+
+    def running(self) -> None:
+        if self.backend is None:
+            return
+        server = ctx.master.addons.get("proxyserver")
+        if server is not None:
+            self.backend.listening(tuple((a[0], a[1]) for a in server.listen_addrs()))
+        spawn(self.backend.start(), "balancer start")
+
+    def done(self) -> None:
+        # A touched script is done() -> load() -> running(): what runs must go on, so only a real end closes.
+        if self.backend is not None and ctx.master.should_exit.is_set():
+            self.backend.close()
+
+    # -- who may use the proxy ----------------------------------------------------------------------------------
+
+    def client_connected(self, client: connection.Client) -> None:
+        if _is_local(client) or (ctx.options.balancer_allow_remote and _has_proxyauth()):
+            return
+        why = "set balancer_allow_remote and proxyauth to serve other machines"
+        logger.warning("mitm-balancer: refused a client from %s: %s", client.peername[0], why)
+        client.error = f"refused by mitm-balancer: {why}"
+
+    # -- what is intercepted ------------------------------------------------------------------------------------
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        """A claimed host needs no server connection of mitmproxy's own (DESIGN 3.3)."""
+        host, port = flow.request.host, flow.request.port
+        if self.backend is None or flow.response or flow.error or not self.backend.runtime.claims(host, port):
+            return
+        now = time.time()
+        flow.response = http.Response(b"HTTP/1.1", 200, b"Connection established", http.Headers(), b"", None, now, now)
+        self.backend.runtime.warm_up(host, port)
+
+    def next_layer(self, data: layer.NextLayer) -> None:
+        builtin = ctx.master.addons.get("nextlayer")
+        if self.backend is None or builtin is None or data.layer is not None:
+            return
+        builtin.next_layer(data)
+        if data.layer is None or not isinstance(data.context.layers[0], _TUNNELLING):
+            return
+        context = data.context
+        if isinstance(data.layer, ServerTLSLayer) and isinstance(data.layer.child_layer, ClientTLSLayer):
+            self._tls(data, context)
+        elif type(data.layer) is HttpLayer and data.layer.mode is HTTPMode.transparent:
+            self._http(data, context)
+
+    def _tls(self, data: layer.NextLayer, context: Context) -> None:
+        """TLS inside a tunnel: terminate it for a claimed host, pass it blind for all others."""
+        host = _destination(context, data.data_client())
+        claimed = host is not None and self.backend is not None and self.backend.runtime.claims(*host)
+        _forget(context, data.layer)
+        context.server.tls = False
+        if claimed:
+            data.layer = ClientTLSLayer(context)
+        else:
+            data.layer = layers.TCPLayer(context, ignore=True)
+
+    def _http(self, data: layer.NextLayer, context: Context) -> None:
+        host = _destination(context, b"")
+        assert self.backend is not None
+        if host is None or not context.client.tls or not self.backend.runtime.claims(*host):
+            if len(context.layers) > 2:  # plain text inside a CONNECT to a host that is not ours
+                _forget(context, data.layer)
+                data.layer = layers.TCPLayer(context, ignore=True)
+            return
+        _forget(context, data.layer)
+        if not context.server.connected:
+            context.server.address = host
+        context.server.tls = True
+        data.layer = BalancedLayer(context, HTTPMode.transparent, self.open_call, keep_bodies=_bodies_are_wanted())
+
+    # -- requests -----------------------------------------------------------------------------------------------
+
+    def open_call(self, context: Context, event: RequestHeaders, parent: BalancedLayer) -> Call | None:
+        """See `proxy.stream.Opener`. Fails open: None is mitmproxy's own way with the client's own credential."""
+        try:
+            call = self._call(event.request, context.server.address)
+            if call is not None:
+                handler = ctx.master.addons.get("proxyserver").connections[context.client.id]
+                call.attach(handler, parent, event.stream_id)
+        except Exception:  # the outermost border (P10)
+            logger.exception("mitm-balancer: internal error, the request goes through unbalanced")
+            return None
+        return call
+
+    def _call(self, request: http.Request, address: tuple[str, int] | None) -> Call | None:
+        if self.backend is None or address is None:
+            return None
+        runtime = self.backend.runtime
+        claim = runtime.claim(address[0], address[1], request.method, request.path)
+        if claim is None:
+            return None
+        hidden = wire.hide(request, wire.carriers(claim.pool.provider))
+        return Call(runtime, claim, hidden, _is_observed())
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        """A replayed flow has no stream of ours: its attempts are made here (DESIGN 3.11)."""
+        if flow.is_replay != "request" or flow.response or flow.error or flow.request.scheme != "https":
+            return
+        call = self._call(flow.request, (flow.request.host, flow.request.port))
+        if call is not None:
+            await call.run(flow, FlowOutlet(flow))
+
+
+_TUNNELLING = (modes.HttpProxy, modes.HttpUpstreamProxy, modes.TransparentProxy, modes.Socks5Proxy)
+
+
+def _destination(context: Context, hello: bytes) -> tuple[str, int] | None:
+    """Where the client wants to go, by name: a CONNECT by address is named by its SNI."""
+    if not context.server.address:
+        return None
+    host, port = context.server.address[0], context.server.address[1]
+    if _is_ip(host):
+        sni = context.client.sni or _sni(hello)
+        return (sni or host, port)
+    return (host, port)
+
+
+def _sni(hello: bytes) -> str | None:
+    if not hello:
+        return None
+    try:
+        parsed = parse_client_hello(hello)
+    except ValueError:
+        return None
+    return parsed.sni if parsed is not None else None
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _forget(context: Context, chosen: layer.Layer | None) -> None:
+    """Take what the built-in addon had put on the stack off again."""
+    while chosen is not None:
+        if chosen in context.layers:
+            context.layers.remove(chosen)
+        chosen = getattr(chosen, "child_layer", None)
+
+
+def _is_local(client: connection.Client) -> bool:
+    if isinstance(client.proxy_mode, mode_specs.LocalMode):
+        return True
+    address = ipaddress.ip_address(client.peername[0].rsplit("%", 1)[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        return (address.ipv4_mapped or address).is_loopback
+    return address.is_loopback
+
+
+def _has_proxyauth() -> bool:
+    return "proxyauth" in ctx.options and bool(ctx.options.proxyauth)
+
+
+def _bodies_are_wanted() -> bool:
+    """Bodies are kept where somebody looks at them or saves them, and only there."""
+    options = ctx.options
+    if options.store_streamed_bodies or ctx.master.addons.get("view") is not None:
+        return True
+    return any(name in options and getattr(options, name) for name in ("save_stream_file", "hardump"))
+
+
+def _is_observed() -> bool:
+    """Whether anything but ourselves sees flows: a user interface, a dump, a script."""
+    addons = ctx.master.addons
+    return any(addons.get(name) is not None for name in ("view", "dumper", "save", "scriptloader"))

@@ -1,0 +1,46 @@
+"""What a call tells its stream: the head, the body as it arrives, the end.
+
+They derive from mitmproxy's MessageInjected because the layers between the connection handler and our stream (CONNECT,
+TLS, HTTP) already know how to pass an injected message inwards.
+"""
+
+from __future__ import annotations
+
+from mitmproxy import http
+from mitmproxy.proxy import events
+
+
+class CallEvent(events.MessageInjected[None]):
+    """Addressed to one stream of one client connection."""
+
+    def __init__(self, flow: http.HTTPFlow, stream_id: int) -> None:
+        super().__init__(flow, None)
+        self.stream_id = stream_id
+
+
+class HeadReady(CallEvent):
+    """Commit: this head goes to the client."""
+
+    def __init__(self, flow: http.HTTPFlow, stream_id: int, response: http.Response) -> None:
+        super().__init__(flow, stream_id)
+        self.response = response
+
+
+class BodyData(CallEvent):
+    """Bytes of the body, as they came."""
+
+    def __init__(self, flow: http.HTTPFlow, stream_id: int, data: bytes) -> None:
+        super().__init__(flow, stream_id)
+        self.data = data
+
+
+class BodyEnd(CallEvent):
+    """The clean end of the answer."""
+
+
+class BodyBroken(CallEvent):
+    """The answer ended badly after commit; the client must be able to tell."""
+
+    def __init__(self, flow: http.HTTPFlow, stream_id: int, why: str) -> None:
+        super().__init__(flow, stream_id)
+        self.why = why

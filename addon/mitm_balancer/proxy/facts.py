@@ -1,0 +1,57 @@
+"""What routing needs to know about a request, read from a copy; the bytes themselves are never touched."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import msgspec
+from mitmproxy import http
+
+from mitm_balancer.providers.model import Dialect
+
+_GEMINI_MODEL = re.compile(r"/models/([^/:]+)(?::(\w+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Empty strings where nothing was found."""
+
+    model: str = ""
+    stream: bool = False
+
+
+class _Body(msgspec.Struct):
+    # `object`: whatever else a client puts there, decoding goes on.
+    model: object = None
+    stream: object = None
+
+
+_decoder = msgspec.json.Decoder(_Body)
+
+
+def read(request: http.Request, dialect: Dialect) -> Facts:
+    """Total: a body that is not JSON, or is compressed wrongly, gives empty facts."""
+    if dialect is Dialect.GEMINI:
+        found = _GEMINI_MODEL.search(request.path)
+        if found is None:
+            return Facts()
+        return Facts(found[1], (found[2] or "").startswith("stream"))
+    content = _decoded(request)
+    if not content:
+        return Facts()
+    try:
+        body = _decoder.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Facts()
+    return Facts(body.model if isinstance(body.model, str) else "", body.stream is True)
+
+
+def _decoded(request: http.Request) -> bytes | None:
+    """The body without its content coding (Codex sends zstd); None when it cannot be read."""
+    if not request.raw_content or "content-encoding" not in request.headers:
+        return request.raw_content
+    try:
+        return request.get_content(strict=True)
+    except ValueError:
+        return None

@@ -1,0 +1,164 @@
+"""What the proxy side works with: one object that the composition root fills and a reload refills.
+
+A request takes what it needs at its start and keeps it to its end, so a reload never pulls anything from under it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from mitm_balancer.core.budget import RetryBudget
+from mitm_balancer.core.dispatch import Dispatch, DispatchPolicy
+from mitm_balancer.core.health import Cooldown, Health
+from mitm_balancer.core.priority import Priority
+from mitm_balancer.core.scope import ScopeLearner
+from mitm_balancer.providers.model import PathKind, PathRule, Provider
+from mitm_balancer.providers.registry import Registry
+from mitm_balancer.proxy.wire import Carrier
+from mitm_balancer.upstream.base import Origin, Timeouts, Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as an attempt needs it."""
+
+    name: str
+    alias: str
+    provider: Provider
+    carrier: Carrier | None
+    """None: its credential could not be read."""
+    gone: frozenset[bytes] = frozenset()
+    """Request headers that never go out with this credential."""
+    origin: Origin | None = None
+    """Where its attempts go; None: where the client went."""
+    base_path: str = ""
+    host: bytes | None = None
+    """The Host field for `origin`."""
+
+
+@dataclass(slots=True)
+class ProviderPool:
+    """All accounts of one provider, and what is known about them together."""
+
+    provider: Provider
+    accounts: Mapping[str, Account]
+    priority: Priority
+    budget: RetryBudget
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the tables say about one request."""
+
+    pool: ProviderPool
+    kind: PathKind
+    rule: PathRule | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds and bytes, from the contract's `policy`."""
+
+    connect: float = 10.0
+    first_byte: float | None = 120.0
+    response: float | None = 600.0
+    first_token: float | None = None
+    """None: learnt (`auto`)."""
+    commit_hold: float = 30.0
+    idle: float | None = 300.0
+    replay: int = 32 * 1024 * 1024
+    resume: str = "error"
+
+    def timeouts(self, *, stream: bool) -> Timeouts:
+        return Timeouts(connect=self.connect, head=self.first_byte if stream else self.response, idle=self.idle)
+
+
+class Recorder(Protocol):
+    """Where decisions are remembered. Every method returns at once and never raises."""
+
+    def cooldown(self, cooldown: Cooldown) -> None: ...
+
+    def trace(self, request_id: str, record: dict[str, Any]) -> None: ...
+
+
+class NoRecorder:
+    """Remembers nothing."""
+
+    def cooldown(self, cooldown: Cooldown) -> None: ...
+
+    def trace(self, request_id: str, record: dict[str, Any]) -> None: ...
+
+
+@dataclass(slots=True)
+class Runtime:
+    """Everything a call uses."""
+
+    registry: Registry
+    pools: Mapping[str, ProviderPool]
+    health: Health
+    upstream: Upstream
+    policy: DispatchPolicy = field(default_factory=DispatchPolicy)
+    limits: Limits = field(default_factory=Limits)
+    recorder: Recorder = field(default_factory=NoRecorder)
+    scope: ScopeLearner = field(default_factory=ScopeLearner)
+    # Jitter, not cryptography.
+    rng: random.Random = field(default_factory=random.Random)
+    clock: Callable[[], float] = time.monotonic
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the credentials have been read; requests wait for it."""
+    insecure: bool = False
+    """`ssl_insecure`: no account's credential is sent."""
+    warm: Callable[[Origin], None] = lambda _: None
+
+    def claims(self, host: str, port: int) -> bool:
+        """Whether connections to this host are intercepted: a provider claims it, and an account could serve it."""
+        return any(provider.name in self.pools for provider in self.registry.claim(host, port))
+
+    def claim(self, host: str, port: int, method: str, path: str) -> Claim | None:
+        """The pool and the kind of one request; None when no account could serve the host."""
+        first: Claim | None = None
+        for provider in self.registry.claim(host, port):
+            pool = self.pools.get(provider.name)
+            if pool is None:
+                continue
+            rule = provider.rule_for(method, path.partition("?")[0])
+            if rule is not None:
+                return Claim(pool, rule.kind, rule)
+            first = first or Claim(pool, PathKind.CONTROL, None)
+        return first
+
+    def dispatch(self, pool: ProviderPool, model: str, policy: DispatchPolicy) -> Dispatch:
+        """The state machine of a new request."""
+        return Dispatch(
+            provider=pool.provider.name,
+            model=model,
+            priority=pool.priority,
+            health=self.health,
+            budget=pool.budget,
+            scope=self.scope,
+            policy=policy,
+            started=self.clock(),
+            rng=self.rng,
+            on_cooldown=self.recorder.cooldown,
+        )
+
+    def warm_up(self, host: str, port: int) -> None:
+        """A client connects: have a connection to the likely target ready when its request arrives."""
+        for provider in self.registry.claim(host, port):
+            if (pool := self.pools.get(provider.name)) is None:
+                continue
+            chosen = pool.priority.select("", self.health, self.clock()).chosen
+            if chosen is not None:
+                self.warm(pool.accounts[chosen.name].origin or Origin("https", host, port))
+            return
+
+
+def new_request_id() -> str:
+    """Twelve hex digits: enough to tell the newest thousands apart, short enough to type."""
+    return secrets.token_hex(6)

@@ -1,0 +1,322 @@
+"""The client's side of a balanced request: mitmproxy's own HttpStream with another source of answers.
+
+mitmproxy's stream opens a server connection and waits for what comes back. Ours hands the complete request to a *call*
+(proxy/call.py), which makes the attempts in plain asyncio over the shared pool, and is then fed by it: `HeadReady`,
+`BodyData`, `BodyEnd`. Nothing blocks the layer meanwhile, so a client that hangs up is noticed at once.
+
+        client_state                              server_state
+        wait_for_request_headers                  uninitialized
+        consume_request_body  --(too big)-->      wait_for_response_headers
+           |                  upload                 |
+        done <-----------------'                  relay --> done | errored
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from mitmproxy import flow as mflow
+from mitmproxy import http
+from mitmproxy.connection import ConnectionState
+from mitmproxy.proxy import events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import (
+    DropStream,
+    ErrorCode,
+    Http2Server,
+    HttpErrorHook,
+    HttpEvent,
+    HttpLayer,
+    HTTPMode,
+    HttpRequestHook,
+    HttpResponseHeadersHook,
+    HttpStream,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    RequestTrailers,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    SendHttp,
+)
+from mitmproxy.proxy.utils import expect
+
+from mitm_balancer.proxy.events import BodyBroken, BodyData, BodyEnd, CallEvent, HeadReady
+
+UNSENT_LOW_WATER = 64 * 1024
+"""Bytes waiting for an h2 client's flow-control window below which the call may send on."""
+
+
+class CallPort(Protocol):
+    """What a stream needs of its call. `proxy.call.Call` is one, the stream tests have another."""
+
+    replay_limit: int
+    keep_body: bool
+    """Whether the flow may show the bodies: those of the control plane can hold tokens."""
+
+    def take_body(self, body: bytes) -> bytes | None:
+        """The complete request body; returns what the flow shows of it."""
+
+    def start(self, flow: http.HTTPFlow) -> None:
+        """The request is complete: make the attempts."""
+
+    def start_upload(self, flow: http.HTTPFlow, first: bytes) -> None:
+        """The body is too large to keep: send it in one attempt as it comes."""
+
+    def upload(self, data: bytes) -> None: ...
+
+    def upload_ended(self) -> None: ...
+
+    def head_was_sent(self) -> None:
+        """The client has the head: the body may follow."""
+
+    def upgraded_write(self, data: bytes) -> None:
+        """After a 101: bytes for the provider."""
+
+    def upgraded_close(self) -> None: ...
+
+    def cancel(self) -> None:
+        """The client is gone, or the flow was killed: abort the upstream at once. Safe at any time."""
+
+
+type Opener = Callable[[Context, RequestHeaders, "BalancedLayer"], CallPort | None]
+"""Makes the call for a request, hiding the client's credential from the flow-to-be; None: mitmproxy's own way."""
+
+
+class BalancedStream(HttpStream):
+    """One request and its answer."""
+
+    def __init__(self, context: Context, stream_id: int, parent: BalancedLayer) -> None:
+        super().__init__(context, stream_id)
+        self.parent = parent
+        self.call: CallPort | None = None
+
+    @expect(events.Start, HttpEvent, CallEvent)
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, CallEvent):
+            yield from self.server_state(event)
+        else:
+            yield from super()._handle_event(event)
+
+    # -- the request --------------------------------------------------------------------------------------------
+
+    @expect(RequestHeaders)
+    def state_wait_for_request_headers(self, event: RequestHeaders) -> layer.CommandGenerator[None]:
+        self.call = self.parent.open_call(self.context, event, self.parent)
+        yield from super().state_wait_for_request_headers(event)
+
+    def start_request_stream(self) -> layer.CommandGenerator[None]:
+        """mitmproxy (or a user's addon) wants the request body streamed."""
+        if self.call is None:
+            yield from super().start_request_stream()
+        else:
+            self._begin_upload(b"")
+
+    @expect(RequestData, RequestTrailers, RequestEndOfMessage)
+    def state_consume_request_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if self.call is None:
+            yield from super().state_consume_request_body(event)
+        elif isinstance(event, RequestEndOfMessage):
+            yield from self._request_complete()
+        else:
+            yield from super().state_consume_request_body(event)
+            if len(self.request_body_buf) > self.call.replay_limit:
+                first = bytes(self.request_body_buf)
+                self.request_body_buf.clear()
+                self._begin_upload(first)
+
+    def _request_complete(self) -> layer.CommandGenerator[None]:
+        assert self.call is not None
+        self.flow.request.timestamp_end = time.time()
+        self.flow.request.data.content = self.call.take_body(bytes(self.request_body_buf))
+        self.request_body_buf.clear()
+        self.client_state = self.state_done
+        yield HttpRequestHook(self.flow)
+        if (yield from self.check_killed(True)):
+            return
+        if self.flow.response is not None:  # a user's addon has answered
+            self.flow.response.timestamp_start = time.time()
+            yield HttpResponseHeadersHook(self.flow)
+            if not (yield from self.check_killed(True)):
+                yield from self.send_response()
+            return
+        self.server_state = self.state_relay
+        self.call.start(self.flow)
+
+    def _begin_upload(self, first: bytes) -> None:
+        assert self.call is not None
+        self.client_state = self.state_upload
+        self.server_state = self.state_relay
+        self.call.start_upload(self.flow, first)
+
+    @expect(RequestData, RequestTrailers, RequestEndOfMessage)
+    def state_upload(self, event: events.Event) -> layer.CommandGenerator[None]:
+        assert self.call is not None
+        if isinstance(event, RequestData):
+            self.call.upload(event.data)
+        elif isinstance(event, RequestEndOfMessage):
+            self.flow.request.timestamp_end = time.time()
+            yield HttpRequestHook(self.flow)
+            self.client_state = self.state_done
+            self.call.upload_ended()
+            if self.server_state == self.state_done:
+                yield from self.flow_done()
+
+    # -- the answer ---------------------------------------------------------------------------------------------
+
+    @expect(CallEvent)
+    def state_relay(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, HeadReady):
+            yield from self._commit(event.response)
+        elif isinstance(event, BodyData):
+            yield from self._body(event.data)
+        elif isinstance(event, BodyEnd):
+            yield from self._end()
+        elif isinstance(event, BodyBroken):
+            yield from self.handle_protocol_error(
+                ResponseProtocolError(self.stream_id, event.why, ErrorCode.GENERIC_SERVER_ERROR)
+            )
+
+    def _commit(self, response: http.Response) -> layer.CommandGenerator[None]:
+        assert self.call is not None
+        self.flow.response = response
+        yield HttpResponseHeadersHook(self.flow)
+        if (yield from self.check_killed(True)):
+            self.call.cancel()
+            return
+        if response.status_code == 101:
+            self.parent.bridge(self.context, self.call)
+            yield from self.send_response()
+        else:
+            yield SendHttp(ResponseHeaders(self.stream_id, response, end_stream=False), self.context.client)
+        self.call.head_was_sent()
+
+    def _body(self, data: bytes) -> layer.CommandGenerator[None]:
+        keep = self.parent.keep_bodies and self.call is not None and self.call.keep_body
+        for chunk in self._through_addons(data):
+            if keep:
+                self.response_body_buf += chunk
+            yield SendHttp(ResponseData(self.stream_id, chunk), self.context.client)
+
+    def _end(self) -> layer.CommandGenerator[None]:
+        assert self.flow.response is not None
+        if callable(self.flow.response.stream):
+            for chunk in self._through_addons(b""):
+                yield SendHttp(ResponseData(self.stream_id, chunk), self.context.client)
+        if self.response_body_buf:
+            self.flow.response.data.content = bytes(self.response_body_buf)
+            self.response_body_buf.clear()
+        yield from self.send_response(already_streamed=True)
+
+    def _through_addons(self, data: bytes) -> list[bytes]:
+        """`flow.response.stream` may be a callable of a user's addon, by mitmproxy's rule."""
+        assert self.flow.response is not None
+        stream = self.flow.response.stream
+        if not callable(stream):
+            return [data]
+        chunks = stream(data)
+        return [chunk for chunk in ([chunks] if isinstance(chunks, bytes) else chunks) if chunk]
+
+    # -- ends ---------------------------------------------------------------------------------------------------
+
+    def handle_protocol_error(
+        self, event: RequestProtocolError | ResponseProtocolError
+    ) -> layer.CommandGenerator[None]:
+        if self.call is None:
+            yield from super().handle_protocol_error(event)
+            return
+        self.call.cancel()
+        over = self.client_state == self.state_errored or self.server_state in (self.state_done, self.state_errored)
+        from_client = isinstance(event, RequestProtocolError)
+        if not over:
+            self.flow.error = mflow.Error(event.message)
+            yield HttpErrorHook(self.flow)
+        if not from_client and self.client_state != self.state_errored:
+            yield SendHttp(event, self.context.client)
+        self.client_state = self.server_state = self.state_errored
+        self.flow.live = False
+        yield DropStream(self.stream_id)
+
+    def check_killed(self, emit_error_hook: bool) -> layer.CommandGenerator[bool]:
+        killed = yield from super().check_killed(emit_error_hook)
+        if killed and self.call is not None:
+            self.call.cancel()
+        return killed
+
+    @expect(RequestData, RequestEndOfMessage, events.Event)
+    def passthrough(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """A WebSocket after its 101: what the call brings is what the server sends."""
+        if isinstance(event, BodyData):
+            event = ResponseData(self.stream_id, event.data)
+        elif isinstance(event, (BodyEnd, BodyBroken)):
+            event = ResponseEndOfMessage(self.stream_id)
+        elif isinstance(event, (RequestProtocolError, ResponseProtocolError)):
+            event = RequestEndOfMessage(self.stream_id)
+        yield from super().passthrough(event)
+
+
+class Bridge(layer.Layer):
+    """Stands where the server connection would be after a 101 and hands the client's bytes to the call."""
+
+    def __init__(self, context: Context, call: CallPort) -> None:
+        super().__init__(context)
+        self.call = call
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, RequestData):
+            self.call.upgraded_write(event.data)
+        elif isinstance(event, (RequestProtocolError, RequestEndOfMessage)):
+            self.call.upgraded_close()
+        yield from ()
+
+
+class BalancedLayer(HttpLayer):
+    """An HttpLayer whose streams are balanced."""
+
+    def __init__(self, context: Context, mode: HTTPMode, open_call: Opener, *, keep_bodies: bool) -> None:
+        super().__init__(context, mode)
+        self.open_call = open_call
+        self.keep_bodies = keep_bodies
+        self._waiting: dict[int, Callable[[], None]] = {}
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, CallEvent):
+            if (stream := self.streams.get(event.stream_id)) is not None:
+                yield from self.event_to_child(stream, event)
+            return
+        yield from super()._handle_event(event)
+        if self._waiting:
+            self._wake()
+
+    def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
+        stream = self.streams[stream_id] = BalancedStream(self.context.fork(), stream_id, self)
+        yield from self.event_to_child(stream, events.Start())
+
+    def bridge(self, context: Context, call: CallPort) -> None:
+        """From now on what is sent to this context's server goes to the call."""
+        server = context.server
+        server.state = ConnectionState.OPEN
+        server.timestamp_start = server.timestamp_start or time.time()
+        self.connections[server] = Bridge(context.fork(), call)
+
+    def unsent(self, stream_id: int) -> int:
+        """Bytes that an h2 client has not yet allowed us to send; h1 has the socket's own limit."""
+        connection = self.connections.get(self.context.client)
+        if not isinstance(connection, Http2Server):
+            return 0
+        return sum(len(part.data) for part in connection.h2_conn.stream_buffers.get(stream_id, ()))
+
+    def when_sent(self, stream_id: int, resume: Callable[[], None]) -> None:
+        """Call `resume` once the client has taken what waits for it, or the stream is gone."""
+        self._waiting[stream_id] = resume
+        self._wake()
+
+    def _wake(self) -> None:
+        for stream_id in list(self._waiting):
+            if stream_id not in self.streams or self.unsent(stream_id) <= UNSENT_LOW_WATER:
+                self._waiting.pop(stream_id)()

@@ -1,0 +1,244 @@
+"""From the flow to the wire: the only place where a credential meets a request (DESIGN 3.4, X1).
+
+The flow that people see never holds one. `hide` takes the client's own out of it as the request arrives and keeps it
+aside; `for_account` and `for_client` build what is really sent. Everything else goes out as it came: order, casing,
+duplicates, body bytes.
+"""
+
+from __future__ import annotations
+
+import re
+import urllib.parse
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from mitmproxy import http
+
+from mitm_balancer.providers.model import CARRIER_HEADERS, CARRIER_QUERIES, Auth, CredentialForm, Provider
+from mitm_balancer.upstream.base import Origin, RawHeaders
+
+HIDDEN = b"hidden-by-mitm-balancer"
+"""Stands in a flow where a credential was."""
+
+_CARRIERS = frozenset(name.encode() for name in CARRIER_HEADERS)
+
+_HOP_BY_HOP = frozenset({b"proxy-connection", b"proxy-authorization", b"proxy-authenticate", b"keep-alive", b"te"})
+"""Never forwarded (RFC 9110 7.6.1). `connection: keep-alive` stays: it is true for our hop as well."""
+
+_QUERY_KEY = re.compile(rf"([?&](?:{'|'.join(map(re.escape, sorted(CARRIER_QUERIES)))})=)([^&#]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """The client's own credential, kept aside. Its repr gives nothing away."""
+
+    headers: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
+    """(name in lower case, value) of each carrier, in order."""
+    queries: tuple[str, ...] = field(default=(), repr=False)
+
+    def __bool__(self) -> bool:
+        """Whether the client brought a credential at all (cookies alone are none)."""
+        return bool(self.queries) or any(name != b"cookie" for name, _ in self.headers)
+
+
+def hide(request: http.Request, names: frozenset[bytes] = _CARRIERS) -> Hidden:
+    """Take the carriers in `names` (see `carriers`) and the key in the query out of what the flow will show."""
+    taken: list[tuple[bytes, bytes]] = []
+    fields: list[tuple[bytes, bytes]] = []
+    for name, value in request.headers.fields:
+        lower = name.lower()
+        if lower in names and value != HIDDEN:
+            taken.append((lower, value))
+            fields.append((name, HIDDEN))
+        else:
+            fields.append((name, value))
+    queries: list[str] = []
+    if taken:
+        request.headers = http.Headers(fields)
+    if "key=" in request.path:
+
+        def put(found: re.Match[str]) -> str:
+            queries.append(found[2])
+            return found[1] + HIDDEN.decode()
+
+        request.path = _QUERY_KEY.sub(put, request.path)
+    return Hidden(tuple(taken), tuple(queries))
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """An account's credential and where it goes."""
+
+    form: CredentialForm
+    credential: str = field(repr=False)
+
+    @property
+    def auth(self) -> Auth:
+        return self.form.auth
+
+    def value(self) -> bytes:
+        return f"{self.auth.prefix}{self.credential}".encode("latin-1")
+
+
+def carriers(provider: Provider) -> frozenset[bytes]:
+    """Header names (lower case) that may hold a credential for this provider."""
+    return _CARRIERS | {form.auth.header.encode() for form in provider.forms if form.auth.header}
+
+
+def leaving(provider: Provider) -> frozenset[bytes]:
+    """Header names that never go out with an account's credential: all carriers, and account-bound companions."""
+    return carriers(provider) | {companion.encode() for companion in provider.companions}
+
+
+def for_client(request: http.Request, hidden: Hidden) -> RawHeaders:
+    """The client's own fields with its own credential back in its places."""
+    waiting: dict[bytes, list[bytes]] = {}
+    for name, value in hidden.headers:
+        waiting.setdefault(name, []).append(value)
+    fields: list[tuple[bytes, bytes]] = []
+    for name, value in _base_fields(request):
+        if value == HIDDEN and (values := waiting.get(name.lower())):
+            fields.append((name, values.pop(0)))
+        else:
+            fields.append((name, value))
+    return tuple(fields)
+
+
+def client_target(request: http.Request, hidden: Hidden) -> bytes:
+    """The client's own path and query."""
+    values = iter(hidden.queries)
+    return _QUERY_KEY.sub(lambda found: found[1] + next(values, found[2]), request.path).encode("latin-1", "replace")
+
+
+def for_account(
+    request: http.Request,
+    carrier: Carrier,
+    *,
+    gone: frozenset[bytes],
+    host: bytes | None = None,
+) -> RawHeaders:
+    """The client's fields with the account's credential in the place of the client's.
+
+    Every carrier and every account-bound companion goes; the account's stands where the first of them stood, under the
+    client's own spelling of that header if it used the same one. `gone` is `leaving(provider)`; `host` replaces the
+    Host field (another base URL).
+    """
+    name = (carrier.auth.header or "").encode()
+    fields: list[tuple[bytes, bytes]] = []
+    place: int | None = None
+    placed = not name
+    for field_name, value in _base_fields(request):
+        lower = field_name.lower()
+        if lower == b"host" and host is not None:
+            fields.append((field_name, host))
+        elif lower not in gone and lower != name:
+            fields.append((field_name, value))
+        elif lower == name and not placed:
+            fields.append((field_name, carrier.value()))
+            placed = True
+        elif place is None and lower != b"cookie":
+            place = len(fields)
+    if not placed:
+        fields.insert(len(fields) if place is None else place, (name, carrier.value()))
+    return tuple(_with_tokens(fields, carrier.form))
+
+
+def account_target(request: http.Request, carrier: Carrier, base_path: str = "") -> bytes:
+    """The path under the account's base URL, without the client's key, with the account's if it stands in the query."""
+    path, mark, query = request.path.partition("?")
+    path = join_path(base_path, path)
+    parts = [p for p in query.split("&") if p.partition("=")[0] not in CARRIER_QUERIES] if mark else []
+    if carrier.auth.query:
+        parts.append(f"{carrier.auth.query}={urllib.parse.quote(carrier.credential, safe='')}")
+    return (f"{path}?{'&'.join(parts)}" if parts else path).encode("latin-1", "replace")
+
+
+def join_path(base: str, path: str) -> str:
+    """`path` under `base`; what the end of `base` and the beginning of `path` share stands once.
+
+    A base URL is written as the SDKs write theirs, with or without the version: `/openai/v1` + `/v1/chat/completions`
+    is `/openai/v1/chat/completions`, and `/api/anthropic` + `/v1/messages` is `/api/anthropic/v1/messages`.
+    """
+    if not base.strip("/"):
+        return path
+    have = base.strip("/").split("/")
+    want = path.lstrip("/").split("/")
+    for size in range(min(len(have), len(want)), 0, -1):
+        if have[-size:] == want[:size]:
+            want = want[size:]
+            break
+    return "/" + "/".join([*have, *want])
+
+
+def default_host(origin: Origin) -> bytes:
+    """The Host field for an origin. Raises UnicodeError for a name that is no host name."""
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    name = host if origin.port == (443 if origin.scheme == "https" else 80) else f"{host}:{origin.port}"
+    return name.encode("ascii" if name.isascii() else "idna")
+
+
+def _base_fields(request: http.Request) -> Iterator[tuple[bytes, bytes]]:
+    """The flow's fields, fit for an HTTP/1.1 hop: hop-by-hop ones out, Host and a length in when h2 had none."""
+    fields = request.headers.fields
+    dropped = _HOP_BY_HOP | _named_in_connection(fields)
+    if request.is_http2 or request.is_http3:
+        fields = _from_h2(request, fields)
+    for name, value in fields:
+        lower = name.lower()
+        if lower in dropped or (lower == b"connection" and b"close" in value.lower()):
+            continue
+        yield name, value
+
+
+def _named_in_connection(fields: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    named = {
+        token.strip().lower() for name, value in fields if name.lower() == b"connection" for token in value.split(b",")
+    }
+    # Upgrade travels on: a WebSocket handshake is answered by the provider.
+    return frozenset(named - {b"keep-alive", b"close", b"upgrade", b""})
+
+
+def _from_h2(request: http.Request, fields: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    names = {name.lower() for name, _ in fields}
+    head: list[tuple[bytes, bytes]] = []
+    if b"host" not in names:
+        head.append((b"host", (request.authority or request.host).encode("latin-1", "replace")))
+    # RFC 9113 8.2.3: cookies may be split in h2 and are one field in HTTP/1.1.
+    cookies = [value for name, value in fields if name.lower() == b"cookie"]
+    if len(cookies) > 1:
+        rest = [f for f in fields if f[0].lower() != b"cookie"]
+        fields = (*rest, (b"cookie", HIDDEN if HIDDEN in cookies else b"; ".join(cookies)))
+    tail: list[tuple[bytes, bytes]] = []
+    if not names & {b"content-length", b"transfer-encoding"} and request.method not in ("GET", "HEAD", "OPTIONS"):
+        content = request.raw_content
+        tail.append(
+            (b"content-length", b"%d" % len(content)) if content is not None else (b"transfer-encoding", b"chunked")
+        )
+    return (*head, *fields, *tail)
+
+
+def _with_tokens(fields: list[tuple[bytes, bytes]], form: CredentialForm) -> list[tuple[bytes, bytes]]:
+    """Add and drop the credential-bound tokens of comma-separated headers (`anthropic-beta`)."""
+    for header, token in form.drop_tokens:
+        fields = list(_without_token(fields, header.encode(), token.encode()))
+    for header, token in form.add_tokens:
+        _add_token(fields, header.encode(), token.encode())
+    return fields
+
+
+def _without_token(fields: list[tuple[bytes, bytes]], header: bytes, token: bytes) -> Iterator[tuple[bytes, bytes]]:
+    for name, value in fields:
+        if name.lower() != header or token not in value:
+            yield name, value
+        elif kept := b",".join(part for part in value.split(b",") if part.strip() != token):
+            yield name, kept.strip()
+
+
+def _add_token(fields: list[tuple[bytes, bytes]], header: bytes, token: bytes) -> None:
+    if any(name.lower() == header and token in map(bytes.strip, value.split(b",")) for name, value in fields):
+        return
+    for i, (name, value) in enumerate(fields):
+        if name.lower() == header:
+            fields[i] = (name, value + b"," + token)
+            return
+    fields.append((header, token))
