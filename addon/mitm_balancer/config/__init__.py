@@ -1,0 +1,45 @@
+"""The user's configuration: the schema, loading, and errors that name file, line and field.
+
+`load` reads a file, `parse` a text; both give a frozen `Config` or raise `ConfigErrors` with all that is wrong.
+"""
+
+from mitm_balancer.config.errors import ConfigError, ConfigErrors
+from mitm_balancer.config.model import (
+    STRATEGIES,
+    VERSION,
+    AccountSpec,
+    Backoff,
+    CircuitBreaker,
+    Config,
+    MatrixEntry,
+    Policy,
+    Priority,
+    RoutingWeights,
+)
+from mitm_balancer.config.reading import load, parse
+from mitm_balancer.config.sources import Command, CredentialSource, Env, File, Keyring, Literal
+from mitm_balancer.config.urls import BaseUrl
+
+__all__ = [
+    "STRATEGIES",
+    "VERSION",
+    "AccountSpec",
+    "Backoff",
+    "BaseUrl",
+    "CircuitBreaker",
+    "Command",
+    "Config",
+    "ConfigError",
+    "ConfigErrors",
+    "CredentialSource",
+    "Env",
+    "File",
+    "Keyring",
+    "Literal",
+    "MatrixEntry",
+    "Policy",
+    "Priority",
+    "RoutingWeights",
+    "load",
+    "parse",
+]

@@ -1,0 +1,145 @@
+"""From text to `Config`: every mistake is collected before anything is raised."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mitm_balancer.config.accounts import known_provider, read_accounts
+from mitm_balancer.config.checks import boolean, one_of, optional, text, whole
+from mitm_balancer.config.errors import ConfigError, ConfigErrors
+from mitm_balancer.config.model import STRATEGIES, VERSION, Config, MatrixEntry, Policy, Priority
+from mitm_balancer.config.nodes import Report, Value
+from mitm_balancer.config.providers import read_providers
+from mitm_balancer.providers.model import Provider
+
+KEYS = ("version", "balancing", "accounts", "providers", "priority", "policy")
+
+
+def load(path: Path | None, *, required: bool = True) -> Config:
+    """Read a file. No path, or a missing file that is not `required` (nobody named it), gives the defaults.
+
+    Raises ConfigErrors with every mistake in the file.
+    """
+    if path is None:
+        return Config()
+    try:
+        content = path.read_bytes().decode()
+    except FileNotFoundError:
+        if not required:
+            return Config()
+        raise ConfigErrors([ConfigError(str(path), 0, "", "there is no such file")]) from None
+    except OSError as error:
+        raise ConfigErrors([ConfigError(str(path), 0, "", f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigErrors([ConfigError(str(path), line, "", "expected UTF-8 text")]) from None
+    return dataclasses.replace(parse(content, str(path)), source=path)
+
+
+def parse(content: str, source: str) -> Config:
+    """Read a text. `source` names it in errors, and its folder is where relative credential files are looked for.
+
+    Raises ConfigErrors with every mistake in the text.
+    """
+    report = Report(source)
+    node = _compose(content, report)
+    config = Config()
+    if node is not None:
+        root = Value(node, "", report)
+        config = (None if root.is_null else root.take(lambda root: _config(root, Path(source).parent))) or config
+    if report.errors:
+        raise ConfigErrors(report.errors)
+    return config
+
+
+def _config(root: Value, folder: Path) -> Config:
+    table = root.table(KEYS)
+    version = table.get("version", whole(VERSION, VERSION), VERSION)
+    own = table.get("providers", _or_empty(read_providers), ())
+    config = Config(version=version, providers=own)
+    known = {provider.name: provider for provider in config.all_providers()}
+    if (entry := table.entries.get("providers")) is not None and entry.is_table:
+        # A provider with a mistake inside is still a name: its accounts are not to be blamed as well.
+        declared = entry.node.value
+        known |= {str(key.value): next(iter(known.values())) for key, _ in declared if str(key.value) not in known}
+    return dataclasses.replace(
+        config,
+        balancing=table.get("balancing", boolean, True),
+        accounts=table.get("accounts", _or_empty(lambda value: read_accounts(value, known, folder)), ()),
+        priority=table.get("priority", _or_empty(lambda value: _priority(value, known)), None) or Priority(),
+        policy=table.get("policy", _or_empty(functools.partial(_settings, schema=Policy)), None) or Policy(),
+    )
+
+
+def _or_empty(read: Any) -> Any:
+    """A section whose entries are all commented out is null in YAML, and means the defaults."""
+    return lambda value, **options: None if value.is_null else read(value, **options)
+
+
+def _settings(value: Value, schema: type[Any]) -> Any:
+    """An instance of a schema dataclass: nested dataclasses are tables, other fields have their own check."""
+    fields = {field.name: field for field in dataclasses.fields(schema)}
+    table = value.table(fields)
+    found = {}
+    for key, entry in table.entries.items():
+        nested = fields[key].default
+        check = fields[key].metadata.get("check") or functools.partial(_or_empty(_settings), schema=type(nested))
+        taken = entry.take(check)
+        # None: a recorded mistake, or a check whose own answer is None.
+        found[key] = nested if taken is None else taken
+    settings = schema(**found)
+    _crosscheck(value, settings)
+    return settings
+
+
+def _crosscheck(value: Value, settings: Any) -> None:
+    if getattr(settings, "max_ms", 0) < getattr(settings, "base_ms", 0):
+        value.bad("expected max_ms to be at least base_ms")
+
+
+def _priority(value: Value, known: dict[str, Provider]) -> Priority:
+    table = value.table(("strategy", "providers"))
+    rows: list[MatrixEntry] = []
+    for entry in table.get("providers", _or_empty(Value.items), None) or []:
+        row = entry.take(lambda entry: _row(entry, known))
+        if row is None:
+            continue
+        if (row.provider, row.model) in {(other.provider, other.model) for other in rows}:
+            entry.bad("this provider and model stand in the list twice")
+        rows.append(row)
+    return Priority(table.get("strategy", one_of(*STRATEGIES), "priority"), tuple(rows))
+
+
+def _row(value: Value, known: dict[str, Provider]) -> MatrixEntry | None:
+    table = value.table(("provider", "model", "enabled"))
+    provider = table.need("provider", lambda entry: known_provider(entry, known), "the name of a provider")
+    model = table.get("model", optional(text), None)
+    enabled = table.get("enabled", boolean, True)
+    return None if provider is None else MatrixEntry(provider, model, enabled)
+
+
+def _compose(content: str, report: Report) -> yaml.Node | None:
+    try:
+        return yaml.compose(content, Loader=yaml.SafeLoader)
+    except yaml.reader.ReaderError as error:
+        line = content[: int(error.position)].count("\n") + 1
+        report.add(line, "", f"not YAML: the character #x{int(error.character):04x} is not allowed")
+    except yaml.MarkedYAMLError as error:
+        # Of PyYAML's texts only the kind is told: they quote the file, where a credential may stand.
+        mark = error.problem_mark or error.context_mark
+        report.add(mark.line + 1 if mark else 1, "", f"not YAML: {_kind(error)}")
+    except RecursionError:
+        report.add(1, "", "not YAML: nested too deeply")
+    return None
+
+
+def _kind(error: yaml.MarkedYAMLError) -> str:
+    problem = str(error.problem or error.context or "syntax error")
+    if any(word in problem for word in ("alias", "anchor", "tag")):
+        return "an alias (*name), anchor (&name) or tag (!name) that does not fit; put texts with * & ! in quotes"
+    return f"{error.context}, {problem}" if problem.startswith("but ") else problem
