@@ -9,7 +9,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 try:
     from mitm_balancer.app import addon
 except ImportError as e:
-    logging.getLogger(__name__).error("mitm-balancer needs %s: run it with `make run`, or pip install mitm-balancer", e.name)
+    logger = logging.getLogger(__name__)
+    logger.error("mitm-balancer needs the Python package %s: use `make run`, or `pip install mitm-balancer`", e.name)
     addons = []
 else:
     addons = [addon()]

@@ -30,7 +30,7 @@ from mitm_balancer.providers.model import Provider
 from mitm_balancer.providers.registry import BUILTIN, Registry
 from mitm_balancer.proxy import wire
 from mitm_balancer.proxy.addon import BalancerAddon, Settings
-from mitm_balancer.proxy.runtime import Account, Limits, NoRecorder, ProviderPool, Recorder, Runtime
+from mitm_balancer.proxy.runtime import Account, Limits, NoRecorder, ProviderPool, Runtime
 from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import CooldownRow, Store, StoreError, remaining
@@ -43,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 WATCH_INTERVAL = 0.5
 """Seconds between looks at the configuration file: a change counts within a second (contract)."""
+
+JITTER = random.Random()  # noqa: S311  (spreads returns, protects nothing)
 
 HEARTBEAT = 5.0
 """Seconds between two writes of the proxy's own state row."""
@@ -99,7 +101,7 @@ class App:
         self.runtime = Runtime(
             registry=Registry(()),
             pools={},
-            health=Health(random.Random(), breaker_policy(config.policy)),
+            health=Health(JITTER, breaker_policy(config.policy)),
             upstream=self.pool,
             recorder=StoreRecorder(self.store) if self.store is not None else NoRecorder(),
             warm=self.pool.warm,
@@ -142,7 +144,10 @@ class App:
         self._apply()
 
     def reload(self) -> bool:
-        """Read the configuration again; a bad one changes nothing and is said. Tells whether it was taken."""
+        """Read the configuration again; a bad one changes nothing and is said. Tells whether it was taken.
+
+        May run in a thread: parsing YAML takes too long for the event loop, and `_apply` only swaps references.
+        """
         self._config_stamp = self._stamp()
         try:
             config = load_config(self.settings, self.home)
@@ -217,16 +222,12 @@ class App:
         last_beat = 0.0
         while True:
             stamp = await asyncio.to_thread(self._stamp)
-            if stamp is not None and stamp != self._config_stamp and await asyncio.to_thread(self.reload_in_thread):
+            if stamp is not None and stamp != self._config_stamp and await asyncio.to_thread(self.reload):
                 await self._read_credentials()
             if self.store is not None and time.monotonic() - last_beat >= HEARTBEAT:
                 last_beat = time.monotonic()
                 self.store.put_state("proxy", self.state())
             await asyncio.sleep(WATCH_INTERVAL)
-
-    def reload_in_thread(self) -> bool:
-        """`reload`; parsing YAML takes long enough to be kept off the event loop, and `_apply` only swaps references."""
-        return self.reload()
 
     # -- the rest -----------------------------------------------------------------------------------------------
 

@@ -16,13 +16,13 @@ What may follow a failed attempt:
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.health import Cooldown, Health
 from mitm_balancer.core.priority import Priority, Rejected, TargetInfo
+from mitm_balancer.core.rng import Rng
 from mitm_balancer.core.scope import ScopeLearner
 from mitm_balancer.core.verdict import Outcome, Verdict
 
@@ -93,7 +93,7 @@ class Dispatch:
     scope: ScopeLearner
     policy: DispatchPolicy
     started: float
-    rng: random.Random
+    rng: Rng
     on_cooldown: Callable[[Cooldown], None] = lambda _: None
     attempts: list[tuple[str, Outcome]] = field(default_factory=list)
     rejected: tuple[Rejected, ...] = ()

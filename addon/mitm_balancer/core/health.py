@@ -7,10 +7,10 @@ All times are monotonic seconds, given by the caller.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from mitm_balancer.core.rng import Rng
 from mitm_balancer.core.verdict import Outcome, Scope, Verdict
 
 RATE_LIMIT_DEFAULT = 60.0
@@ -88,7 +88,7 @@ class BreakerPolicy:
 class Health:
     """Cooldowns and breakers of all targets. Pure: same calls, same answers, given the same `rng`."""
 
-    rng: random.Random
+    rng: Rng
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     _cooldowns: dict[str, dict[str, Cooldown]] = field(default_factory=dict)
     _breakers: dict[str, _Breaker] = field(default_factory=dict)

@@ -20,7 +20,7 @@ from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer, modes
 from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode, RequestHeaders
 from mitmproxy.proxy.layers.tls import parse_client_hello
 
-from mitm_balancer.proxy import wire
+from mitm_balancer.proxy import contentview, wire
 from mitm_balancer.proxy.call import Call
 from mitm_balancer.proxy.outlet import FlowOutlet
 from mitm_balancer.proxy.runtime import Runtime
@@ -71,6 +71,7 @@ class BalancerAddon:
     # -- life cycle ---------------------------------------------------------------------------------------------
 
     def load(self, loader: Loader) -> None:
+        contentview.register()
         loader.add_option(
             "balancer_config",
             str,

@@ -197,7 +197,7 @@ class Call:
                 record.passed_over(dispatch, self.runtime.clock())
                 await self._relay(flow, record, account.alias, account.name, result.answer)
                 return
-            self._tell(flow, account, step, result)
+            self._tell(flow, record, account, step, result)
             if last is not None and result.answer is not None:
                 last[1].close()
             if result.answer is not None:
@@ -344,7 +344,7 @@ class Call:
             outcome = Outcome(Verdict.INTERRUPTED_EXECUTION, error.stage, Scope.ACCOUNT, message=str(error)[:300])
             self.runtime.health.record(account, self._dispatch.model, outcome, self.runtime.clock())
 
-    def _tell(self, flow: http.HTTPFlow, account: Account, step: Attempt, result: Result) -> None:
+    def _tell(self, flow: http.HTTPFlow, record: Record, account: Account, step: Attempt, result: Result) -> None:
         outcome = result.outcome
         wait = "" if outcome.wait is None else f", back in {answers.human_duration(outcome.wait)}"
         logger.info("mitm-balancer: %s: %s (%s)%s", account.name, outcome.verdict.value, outcome.reason, wait)
@@ -354,7 +354,7 @@ class Call:
                 response = display.response_head(result.answer.response, ())
                 response.data.content = result.answer.prefix
                 response.stream = False
-            display.show_failed_attempt(flow, step.number, account.name, outcome, response)
+            display.show_failed_attempt(flow, step.number, account.name, outcome, response, record.so_far())
 
 
 class BrokenAnswerError(Exception):
@@ -371,4 +371,4 @@ def describe(record: Record) -> tuple[str, dict[str, object]]:
         text += f" after {len(attempts)} attempts: {tried}"
     if note := data.get("note"):
         text += f" ({note})"
-    return text, dict(data)
+    return text, record.so_far()

@@ -81,7 +81,12 @@ def show_decision(target: http.HTTPFlow, text: str, record: dict[str, Any], *, r
 
 
 def show_failed_attempt(
-    original: http.HTTPFlow, number: int, account: str, outcome: Outcome, response: http.Response | None
+    original: http.HTTPFlow,
+    number: int,
+    account: str,
+    outcome: Outcome,
+    response: http.Response | None,
+    record: dict[str, Any],
 ) -> None:
     """A failed attempt becomes a flow of its own (DESIGN 3.5). The hooks run in the background, after the fact."""
     shown = original.copy()
@@ -89,7 +94,7 @@ def show_failed_attempt(
     shown.live = False
     shown.marked = MARK_FAILED
     shown.comment = f"mitm-balancer: attempt {number} on {account} failed: {outcome.verdict.value} ({outcome.reason})"
-    shown.metadata[METADATA] = {"attempt": number, "account": account, "verdict": outcome.verdict.value}
+    shown.metadata[METADATA] = record
     if response is None:
         shown.error = flow.Error(outcome.message or outcome.reason)
     spawn(_run_hooks(shown), "show failed attempt")

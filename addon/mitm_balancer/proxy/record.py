@@ -64,6 +64,10 @@ class Record:
         self.data.update(ended=ended, bytes=received, seconds=round(time.monotonic() - self.started, 4))
         return self.data
 
+    def so_far(self) -> dict[str, Any]:
+        """A copy of what is known now."""
+        return {**self.data, "attempts": list(self.data["attempts"])}
+
     def header(self, account: str) -> tuple[bytes, bytes]:
         """The `x-balancer` response header (contract)."""
         attempts = len(self.data["attempts"])
