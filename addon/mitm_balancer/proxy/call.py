@@ -353,6 +353,7 @@ class Call:
             if result.answer is not None:
                 response = display.response_head(result.answer.response, ())
                 response.data.content = result.answer.prefix
+                wire.hide_cookies(response)
                 response.stream = False
             display.show_failed_attempt(flow, step.number, account.name, outcome, response, record.so_far())
 

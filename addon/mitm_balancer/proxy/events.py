@@ -19,11 +19,14 @@ class CallEvent(events.MessageInjected[None]):
 
 
 class HeadReady(CallEvent):
-    """Commit: this head goes to the client."""
+    """Commit: this head goes to the client, with the cookies that the flow does not show."""
 
-    def __init__(self, flow: http.HTTPFlow, stream_id: int, response: http.Response) -> None:
+    def __init__(
+        self, flow: http.HTTPFlow, stream_id: int, response: http.Response, cookies: tuple[bytes, ...] = ()
+    ) -> None:
         super().__init__(flow, stream_id)
         self.response = response
+        self.cookies = cookies
 
 
 class BodyData(CallEvent):

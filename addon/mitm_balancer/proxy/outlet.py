@@ -13,6 +13,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from mitm_balancer.proxy.events import BodyBroken, BodyData, BodyEnd, CallEvent, HeadReady
 from mitm_balancer.proxy.stream import BalancedLayer
+from mitm_balancer.proxy.wire import hide_cookies
 
 UNSENT_HIGH_WATER = 256 * 1024
 """Bytes that may wait for an h2 client's flow-control window before the upstream is slowed."""
@@ -44,7 +45,7 @@ class StreamOutlet:
         self._head_sent.set()
 
     async def head(self, response: http.Response) -> None:
-        await self._emit(HeadReady(self.flow, self.stream_id, response))
+        await self._emit(HeadReady(self.flow, self.stream_id, response, hide_cookies(response)))
         # The hooks of the head may take their time (a person intercepts it): the body waits for them.
         await self._head_sent.wait()
 
@@ -76,6 +77,7 @@ class FlowOutlet:
 
     async def head(self, response: http.Response) -> None:
         response.stream = False
+        hide_cookies(response)
         self._response = response
 
     async def data(self, data: bytes) -> None:

@@ -47,6 +47,7 @@ from mitmproxy.proxy.layers.http import (
 from mitmproxy.proxy.utils import expect
 
 from mitm_balancer.proxy.events import BodyBroken, BodyData, BodyEnd, CallEvent, HeadReady
+from mitm_balancer.proxy.wire import with_cookies
 
 UNSENT_LOW_WATER = 64 * 1024
 """Bytes waiting for an h2 client's flow-control window below which the call may send on."""
@@ -172,7 +173,7 @@ class BalancedStream(HttpStream):
     @expect(CallEvent)
     def state_relay(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, HeadReady):
-            yield from self._commit(event.response)
+            yield from self._commit(event.response, event.cookies)
         elif isinstance(event, BodyData):
             yield from self._body(event.data)
         elif isinstance(event, BodyEnd):
@@ -182,7 +183,7 @@ class BalancedStream(HttpStream):
                 ResponseProtocolError(self.stream_id, event.why, ErrorCode.GENERIC_SERVER_ERROR)
             )
 
-    def _commit(self, response: http.Response) -> layer.CommandGenerator[None]:
+    def _commit(self, response: http.Response, cookies: tuple[bytes, ...]) -> layer.CommandGenerator[None]:
         assert self.call is not None
         self.flow.response = response
         yield HttpResponseHeadersHook(self.flow)
@@ -193,7 +194,8 @@ class BalancedStream(HttpStream):
             self.parent.bridge(self.context, self.call)
             yield from self.send_response()
         else:
-            yield SendHttp(ResponseHeaders(self.stream_id, response, end_stream=False), self.context.client)
+            sent = with_cookies(response, cookies)
+            yield SendHttp(ResponseHeaders(self.stream_id, sent, end_stream=False), self.context.client)
         self.call.head_was_sent()
 
     def _body(self, data: bytes) -> layer.CommandGenerator[None]:

@@ -153,6 +153,25 @@ def account_target(request: http.Request, carrier: Carrier, base_path: str = "")
     return (f"{path}?{'&'.join(parts)}" if parts else path).encode("latin-1", "replace")
 
 
+def hide_cookies(response: http.Response) -> tuple[bytes, ...]:
+    """Take the values of Set-Cookie out of a response that the flow will show, and give them back."""
+    if "set-cookie" not in response.headers:
+        return ()
+    fields = response.headers.fields
+    response.headers = http.Headers([(n, HIDDEN if n.lower() == b"set-cookie" else v) for n, v in fields])
+    return tuple(value for name, value in fields if name.lower() == b"set-cookie")
+
+
+def with_cookies(response: http.Response, cookies: tuple[bytes, ...]) -> http.Response:
+    """The response that the client gets: the shown one with its cookies back."""
+    if not cookies:
+        return response
+    waiting = iter(cookies)
+    sent = response.copy()
+    sent.headers = http.Headers([(n, next(waiting, v) if v == HIDDEN else v) for n, v in response.headers.fields])
+    return sent
+
+
 def join_path(base: str, path: str) -> str:
     """`path` under `base`; what the end of `base` and the beginning of `path` share stands once.
 
