@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mitm_balancer.core import decoding, resets
+from mitm_balancer.core.meaning import says_error
 from mitm_balancer.core.verdict import Outcome, Scope, Verdict
 from mitm_balancer.providers import answer as answers
 from mitm_balancer.providers import limits
@@ -113,14 +114,13 @@ def error_part(data: Any) -> Any:
         return next((part for item in data[:32] if (part := error_part(item)) is not None), None)
     if not isinstance(data, dict):
         return None
-    base = data.get("base_resp")
-    if isinstance(base, dict) and base.get("status_code") not in (0, None, "0"):
-        return {"base_resp": base}
-    if data.get("error"):
-        return {key: data[key] for key in ("type", "code", "error", "status", "status_code", "headers") if key in data}
-    if data.get("object") == "error" or data.get("type") == "error":
-        return data
-    return None
+    if not says_error(data):
+        return None
+    said = {key: value for key, value in data.items() if key not in _OUTPUT_KEYS}
+    return {"base_resp": said["base_resp"]} if not said.get("error") and "base_resp" in said else said
+
+
+_OUTPUT_KEYS = frozenset({"choices", "output", "candidates", "content", "usage", "data"})
 
 
 def _judge(provider: Provider, answer: Answer, model: str | None) -> Outcome:
