@@ -190,7 +190,7 @@ class BalancerAddon:
         if claim is None:
             return None
         hidden = wire.hide(request, wire.carriers(claim.pool.provider))
-        return Call(runtime, claim, hidden, _is_observed())
+        return Call(runtime, claim, hidden, observed=_is_observed())
 
     async def request(self, flow: http.HTTPFlow) -> None:
         """A replayed flow has no stream of ours: its attempts are made here (DESIGN 3.11)."""

@@ -1,4 +1,8 @@
-"""One upstream try: send, look at the head, collect and classify a refusal."""
+"""One upstream try: send, look at the head, and read as far as the verdict needs.
+
+A refusal is collected and classified. A stream is held until its first meaningful event (DESIGN section 4.6), so that
+an error event, an empty stream or a cut before it is a verdict like a status and never reaches the client.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+from mitm_balancer.core.dialect import Dialect
+from mitm_balancer.core.gate import Gate, GateState
 from mitm_balancer.core.verdict import SUCCESS, Outcome, Scope, Sent, Verdict
-from mitm_balancer.providers.classify import classify
+from mitm_balancer.providers.classify import classify, classify_event, classify_success_body
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.upstream.base import Timeouts, Upstream, UpstreamError, UpstreamResponse, WireRequest
 
@@ -16,6 +22,9 @@ ERROR_BODY_LIMIT = 64 * 1024
 
 ERROR_BODY_WAIT = 10.0
 """Seconds that the body of an error may take; a verdict is then made from what is there."""
+
+
+_SUSPECT = (b'"error"', b"base_resp")
 
 
 @dataclass(slots=True)
@@ -39,33 +48,64 @@ class Result:
     answer: Answer | None
     seconds: float
     """From the start of the attempt to its verdict."""
+    first_event: float | None = None
+    """A stream: seconds from its head to the first meaningful event."""
 
 
-async def attempt(
-    upstream: Upstream, request: WireRequest, timeouts: Timeouts, provider: Provider, model: str
-) -> Result:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an attempt needs to know to judge its answer. Seconds."""
+
+    provider: Provider
+    dialect: Dialect
+    model: str
+    stream: bool
+    timeouts: Timeouts
+    first_token: float | None
+    """Limit for the first meaningful event; None: none."""
+    commit_hold: float
+    """After this time the stream is committed, whatever it has said."""
+
+
+async def attempt(upstream: Upstream, request: WireRequest, rules: Rules) -> Result:
     """Make it. Never raises but for cancellation: a failure is an Outcome."""
     started = time.monotonic()
     try:
-        response = await upstream.send(request, timeouts)
+        response = await upstream.send(request, rules.timeouts)
     except UpstreamError as e:
         return Result(transport_outcome(e), None, time.monotonic() - started)
     try:
-        return await _judge(response, provider, model, started)
+        result = await _judge(response, rules)
     except BaseException:
         response.close()
         raise
+    result.seconds = time.monotonic() - started
+    return result
 
 
-async def _judge(response: UpstreamResponse, provider: Provider, model: str, started: float) -> Result:
-    if response.status < 400:
-        return Result(SUCCESS, Answer(response), time.monotonic() - started)
+async def _judge(response: UpstreamResponse, rules: Rules) -> Result:
     answer = Answer(response)
-    await _collect(answer)
-    outcome = classify(provider, response.status, response.headers, answer.prefix, now=time.time(), model=model or None)
-    if answer.complete:
-        response.close()  # the connection is free for the next attempt; the bytes are ours
-    return Result(outcome, answer, time.monotonic() - started)
+    if response.status >= 400:
+        await _collect(answer)
+        outcome = classify(
+            rules.provider,
+            response.status,
+            response.headers,
+            answer.prefix,
+            now=time.time(),
+            model=rules.model or None,
+        )
+        if answer.complete:
+            response.close()  # the connection is free for the next attempt; the bytes are ours
+        return Result(outcome, answer, 0.0)
+    if response.status != 200:
+        return Result(SUCCESS, answer, 0.0)
+    content_type = header(response, b"content-type")
+    if rules.stream or content_type.startswith("text/event-stream"):
+        return await _hold(answer, rules, content_type)
+    if content_type.startswith("application/json") and _small(response):
+        return await _look_into(answer, rules)
+    return Result(SUCCESS, answer, 0.0)
 
 
 async def _collect(answer: Answer) -> None:
@@ -85,13 +125,98 @@ async def _collect(answer: Answer) -> None:
     answer.prefix = b"".join(parts)
 
 
+async def _hold(answer: Answer, rules: Rules, content_type: str) -> Result:
+    """Read a stream up to its commit point."""
+    gate = Gate(rules.dialect, content_type=content_type, content_encoding=header(answer.response, b"content-encoding"))
+    head_at = time.monotonic()
+    parts: list[bytes] = []
+    outcome: Outcome | None = None
+    while gate.state is GateState.HOLD:
+        try:
+            data = await _read(answer.response, head_at, rules)
+        except _HeldLongEnoughError:
+            break
+        except UpstreamError as e:
+            # What a provider had begun may be billed: a cut before the first event is ambiguous, like silence (P5).
+            outcome = transport_outcome(e)
+            break
+        if data:
+            parts.append(data)
+            gate.feed(data)
+        elif gate.eof() is GateState.ENDED_EMPTY:
+            outcome = _ambiguous("empty stream", "the stream ended before it said anything")
+            answer.complete = True
+    answer.prefix = b"".join(parts)
+    if gate.state is GateState.FAILED:
+        outcome = classify_event(
+            rules.provider,
+            gate.error,
+            headers=answer.response.headers,
+            now=time.time(),
+            model=rules.model or None,
+            status=answer.response.status,
+        )
+    first = time.monotonic() - head_at if gate.state is GateState.COMMIT else None
+    return Result(outcome or SUCCESS, answer, 0.0, first)
+
+
+class _HeldLongEnoughError(Exception):
+    """`commit_hold` has passed: what came is given to the client, meaningful or not."""
+
+
+async def _read(response: UpstreamResponse, head_at: float, rules: Rules) -> bytes:
+    now = time.monotonic()
+    hold = head_at + rules.commit_hold - now
+    token = float("inf") if rules.first_token is None else head_at + rules.first_token - now
+    try:
+        async with asyncio.timeout(max(0.0, min(hold, token))):
+            return await response.read()
+    except TimeoutError:
+        if token <= hold:
+            text = f"no meaningful event within {rules.first_token:g} s"
+            raise UpstreamError("first event", text, sent=Sent.ALL, timeout=True) from None
+        raise _HeldLongEnoughError from None
+
+
+async def _look_into(answer: Answer, rules: Rules) -> Result:
+    """A small JSON 200: some providers put errors there (MiniMax, OpenRouter). Its client waits for all of it."""
+    await _collect(answer)
+    if not any(mark in answer.prefix for mark in _SUSPECT) and "content-encoding" not in _names(answer.response):
+        return Result(SUCCESS, answer, 0.0)
+    outcome = classify_success_body(
+        rules.provider, answer.response.headers, answer.prefix, now=time.time(), model=rules.model or None
+    )
+    return Result(outcome, answer, 0.0)
+
+
 def transport_outcome(error: UpstreamError) -> Outcome:
     """An attempt without an answer, as a verdict. A silent account is left after one time-out (section 5)."""
+    before_request = error.stage in ("connect", "tls", "proxy")
     return Outcome(
         Verdict.TRANSPORT_FAILURE,
         reason=f"{error.stage} timeout" if error.timeout else error.stage,
         scope=Scope.ACCOUNT,
         redispatch=True,
-        sent=error.sent if error.stage in ("write", "head", "body") else Sent.NOTHING,
+        sent=Sent.NOTHING if before_request else error.sent,
         message=str(error)[:300],
     )
+
+
+def _ambiguous(reason: str, message: str) -> Outcome:
+    return Outcome(
+        Verdict.TRANSPORT_FAILURE, reason, Scope.ACCOUNT, redispatch=True, sent=Sent.ALL, message=message, status=200
+    )
+
+
+def header(response: UpstreamResponse, name: bytes) -> str:
+    """The first value of a response field, or "". `name` is lower case."""
+    return next((value.decode("latin-1") for n, value in response.headers if n.lower() == name), "")
+
+
+def _names(response: UpstreamResponse) -> set[str]:
+    return {name.decode("latin-1").lower() for name, _ in response.headers}
+
+
+def _small(response: UpstreamResponse) -> bool:
+    length = header(response, b"content-length")
+    return length.isdigit() and int(length) <= ERROR_BODY_LIMIT

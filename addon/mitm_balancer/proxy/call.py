@@ -10,19 +10,19 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import AsyncIterator
-from typing import Protocol
 
 from mitmproxy import http
 from mitmproxy.proxy.server import ConnectionHandler
 
+from mitm_balancer.core.dialect import Dialect
 from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause, Stop
 from mitm_balancer.core.verdict import Outcome, Scope, Sent, Verdict
-from mitm_balancer.providers.model import Dialect, PathKind
+from mitm_balancer.providers.model import PathKind
 from mitm_balancer.proxy import answers, display, facts, wire
-from mitm_balancer.proxy.answers import OwnAnswer
-from mitm_balancer.proxy.attempt import Answer, Result, attempt
+from mitm_balancer.proxy.attempt import Answer, Result, Rules, attempt
 from mitm_balancer.proxy.outlet import Outlet, StreamOutlet, Upload
 from mitm_balancer.proxy.record import Record
+from mitm_balancer.proxy.relay import BrokenAnswerError, Relay, in_stream_error
 from mitm_balancer.proxy.runtime import Account, Claim, Runtime, new_request_id
 from mitm_balancer.proxy.stream import BalancedLayer
 from mitm_balancer.proxy.tasks import spawn
@@ -33,38 +33,30 @@ logger = logging.getLogger(__name__)
 OWN = "client"
 """Stands for the account in `x-balancer` when the client's own credential served."""
 
+NOBODY = "none"
+
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-class Upgraded(Protocol):
-    """A response after its 101."""
-
-    def write(self, data: bytes) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class Call:
     """The way of a request (DESIGN section 4). Implements `proxy.stream.CallPort`."""
 
-    def __init__(self, runtime: Runtime, claim: Claim, hidden: wire.Hidden, observed: bool) -> None:
+    def __init__(self, runtime: Runtime, claim: Claim, hidden: wire.Hidden, *, observed: bool) -> None:
         self.runtime = runtime
         self.claim = claim
         self.replay_limit = runtime.limits.replay
+        self.keep_body = claim.kind is not PathKind.CONTROL
         self._hidden = hidden
         self._observed = observed
-        self.keep_body = claim.kind is not PathKind.CONTROL
-        self._own_body: bytes | None = None
         self._client: tuple[ConnectionHandler, BalancedLayer, int] | None = None
-        self._outlet: Outlet | None = None
+        self._own_body: bytes | None = None
+        self._outlet: StreamOutlet | None = None
         self._upload: Upload | None = None
         self._task: asyncio.Task[None] | None = None
         self._cancelled = False
-        self._committed = False
-        self._upgraded: Upgraded | None = None
+        self._relay: Relay | None = None
         self._dispatch: Dispatch | None = None
         self._open: Answer | None = None
-        self._received = 0
 
     # -- CallPort -----------------------------------------------------------------------------------------------
 
@@ -79,39 +71,38 @@ class Call:
         return None
 
     def start(self, flow: http.HTTPFlow) -> None:
-        if not self._cancelled:
-            self._begin(flow)
-
-    def start_upload(self, flow: http.HTTPFlow, first: bytes) -> None:
         if self._cancelled:
             return
         assert self._client is not None
+        self._outlet = StreamOutlet(*self._client, flow)
+        self._task = spawn(self._watched(flow, self._outlet), "balancer call")
+
+    def start_upload(self, flow: http.HTTPFlow, first: bytes) -> None:
+        assert self._client is not None
         self._upload = Upload(self._client[0])
         self._upload.put(first)
-        self._begin(flow)
+        self.start(flow)
 
     def upload(self, data: bytes) -> None:
-        if self._upload is not None:
-            self._upload.put(data)
-            if self._task is not None and self._task.done():
-                self._upload.discard()
+        assert self._upload is not None
+        if self._task is None or self._task.done():
+            return  # answered before the end: the client may finish, nobody listens
+        self._upload.put(data)
 
     def upload_ended(self) -> None:
-        if self._upload is not None:
-            self._upload.end()
+        assert self._upload is not None
+        self._upload.end()
 
     def head_was_sent(self) -> None:
-        assert isinstance(self._outlet, StreamOutlet)
+        assert self._outlet is not None
         self._outlet.head_was_sent()
 
     def upgraded_write(self, data: bytes) -> None:
-        if self._upgraded is not None:
-            self._upgraded.write(data)
+        if self._relay is not None and self._relay.upgraded is not None:
+            self._relay.upgraded.write(data)
 
     def upgraded_close(self) -> None:
-        if self._upgraded is not None:
-            self._upgraded.close()
-            self.cancel()
+        self.cancel()
 
     def cancel(self) -> None:
         self._cancelled = True
@@ -120,11 +111,6 @@ class Call:
 
     # -- the task -----------------------------------------------------------------------------------------------
 
-    def _begin(self, flow: http.HTTPFlow) -> None:
-        assert self._client is not None
-        self._outlet = outlet = StreamOutlet(*self._client, flow)
-        self._task = spawn(self._watched(flow, outlet), "balancer call")
-
     async def _watched(self, flow: http.HTTPFlow, outlet: StreamOutlet) -> None:
         # mitmproxy closes a client connection that is silent for tcp_timeout; waiting for a provider is no silence.
         with outlet.handler.timeout_watchdog.disarm():
@@ -132,12 +118,12 @@ class Call:
 
     async def run(self, flow: http.HTTPFlow, outlet: Outlet) -> None:
         """Serve the request into the outlet. Fails open: whatever goes wrong here, the client gets an answer (P10)."""
-        self._outlet = outlet
         request = flow.request
         record = Record(new_request_id(), request.method, request.host, request.path)
+        self._relay = relay = Relay(flow, outlet, record, observed=self._observed)
         ended = "cancelled by the client"
         try:
-            await self._serve(flow, record)
+            await self._serve(flow, relay)
             ended = "complete"
         except BrokenAnswerError as e:
             ended = f"broken: {e}"
@@ -148,61 +134,165 @@ class Call:
         except Exception:  # the outermost border: our fault must not become the user's
             logger.exception("mitm-balancer: internal error in request %s, failing open", record.request_id)
             ended = "internal error"
-            await self._fail_open(flow, record)
+            await self._fail_open(flow, relay)
         finally:
             if self._open is not None:
                 self._open.close()
             if self._upload is not None:
                 self._upload.discard()
-            self.runtime.recorder.trace(record.request_id, record.finish(ended, self._received))
+            self.runtime.recorder.trace(record.request_id, record.finish(ended, relay.received))
 
-    async def _fail_open(self, flow: http.HTTPFlow, record: Record) -> None:
-        assert self._outlet is not None
-        if self._committed:
-            await self._outlet.broken("internal error")
-        elif self._upload is not None and self._upload.used:
-            dialect = self.claim.pool.provider.dialect
-            await self._give(answers.failed(dialect, 502, "internal error", record.header(OWN)), record, OWN)
-        else:
-            await self._own_way(flow, record, "internal error of the balancer")
-
-    async def _serve(self, flow: http.HTTPFlow, record: Record) -> None:
-        claim = self.claim
+    async def _serve(self, flow: http.HTTPFlow, relay: Relay) -> None:
+        claim, record = self.claim, relay.record
         if claim.kind is PathKind.CONTROL:
             record.facts(claim.pool.provider.name, claim.kind.value, "", False)
-            await self._own_way(flow, record, "")
+            await self._own_way(flow, relay, "")
             return
-        dialect = self._dialect()
-        known = facts.read(flow.request, dialect)
+        known = facts.read(flow.request, self._dialect())
         record.facts(claim.pool.provider.name, claim.kind.value, known.model, known.stream)
         if not self.runtime.ready.is_set():
             await self.runtime.ready.wait()
-        self._dispatch = dispatch = self.runtime.dispatch(claim.pool, known.model, self._policy())
-        last: tuple[Account, Answer] | None = None
+        self._dispatch = self.runtime.dispatch(claim.pool, known.model, self._policy())
+        await self._attempts(flow, relay, known, self._dispatch)
+
+    async def _attempts(self, flow: http.HTTPFlow, relay: Relay, known: facts.Facts, dispatch: Dispatch) -> None:
+        """Do what the dispatcher says until somebody has answered."""
+        clock = self.runtime.clock
         while True:
-            step = dispatch.next(self.runtime.clock())
+            step = dispatch.next(clock())
             if isinstance(step, Pause):
                 await asyncio.sleep(step.seconds)
-                continue
-            if isinstance(step, Stop):
-                record.passed_over(dispatch, self.runtime.clock())
-                await self._stopped(flow, record, step, last)
+            elif isinstance(step, Stop):
+                relay.record.passed_over(dispatch, clock())
+                await self._stopped(flow, relay, step, dispatch)
                 return
-            account = claim.pool.accounts[step.target.name]
-            result = await self._attempt(flow, account, known)
-            record.attempt(account.name, step.because, result)
-            dispatch.ended(result.outcome, self.runtime.clock())
-            if result.outcome.ok:
-                assert result.answer is not None
-                record.passed_over(dispatch, self.runtime.clock())
-                await self._relay(flow, record, account.alias, account.name, result.answer)
-                return
-            self._tell(flow, record, account, step, result)
-            if last is not None and result.answer is not None:
-                last[1].close()
-            if result.answer is not None:
-                last = (account, result.answer)
+            else:
+                self._close_open()
+                account = self.claim.pool.accounts[step.target.name]
+                result = await self._attempt(flow, account, known)
                 self._open = result.answer
+                relay.record.attempt(account.name, step.because, result)
+                dispatch.ended(result.outcome, clock())
+                if result.outcome.ok and result.answer is not None:
+                    relay.record.passed_over(dispatch, clock())
+                    await self._served(relay, account, result.answer, dispatch)
+                    return
+                self._tell(flow, relay.record, account, step, result)
+
+    async def _attempt(self, flow: http.HTTPFlow, account: Account, known: facts.Facts) -> Result:
+        carrier = account.carrier
+        runtime = self.runtime
+        if carrier is None or runtime.insecure:
+            why = "no credential" if carrier is None else "ssl_insecure is set: no credential is sent"
+            return Result(Outcome(Verdict.AUTH_FAILURE, why, Scope.REQUEST, redispatch=True), None, 0.0)
+        request = flow.request
+        wire_request = WireRequest(
+            origin=account.origin or Origin("https", request.host, request.port),
+            method=request.data.method,
+            target=wire.account_target(request, carrier, account.base_path),
+            headers=wire.for_account(request, carrier, gone=account.gone, host=account.host),
+            body=self._body(request),
+        )
+        name = account.provider.name
+        rules = Rules(
+            provider=account.provider,
+            dialect=self._dialect(),
+            model=known.model,
+            stream=known.stream,
+            timeouts=runtime.limits.timeouts(stream=known.stream),
+            first_token=runtime.limits.first_token_limit(runtime.patience.limit(name, known.model)),
+            commit_hold=runtime.limits.commit_hold,
+        )
+        result = await attempt(runtime.upstream, wire_request, rules)
+        if result.first_event is not None:
+            runtime.patience.observe(name, known.model, result.first_event)
+        return result
+
+    async def _served(self, relay: Relay, account: Account, answer: Answer, dispatch: Dispatch) -> None:
+        try:
+            tail = await relay.pass_on(answer, alias=account.alias, account=account.name, dialect=self._dialect())
+        except BrokenAnswerError as e:
+            self._learn(account, dispatch, e.outcome)
+            raise
+        if tail is None:
+            return
+        error = in_stream_error(tail, account.provider, answer.response, dispatch.model)
+        if error is not None:
+            relay.record.data["in_stream_error"] = error.reason or error.verdict.value
+            self._learn(account, dispatch, error)
+
+    def _learn(self, account: Account, dispatch: Dispatch, outcome: Outcome) -> None:
+        """Something after commit: nothing is re-issued, but the account's health knows."""
+        cooldown = self.runtime.health.record(account.name, dispatch.model, outcome, self.runtime.clock())
+        if cooldown is not None:
+            self.runtime.recorder.cooldown(cooldown)
+
+    # -- ends ---------------------------------------------------------------------------------------------------
+
+    async def _stopped(self, flow: http.HTTPFlow, relay: Relay, stop: Stop, dispatch: Dispatch) -> None:
+        """No further attempt: the client gets the last answer, an error of ours, or its own way."""
+        header = relay.record.header(NOBODY)
+        last = dispatch.last
+        if stop.empty:
+            await self._own_way(flow, relay, stop.because)
+        elif stop.exhausted:
+            logger.warning("mitm-balancer: every %s account is out", dispatch.provider)
+            own = answers.exhausted(self._dialect(), dispatch, stop, self.runtime.clock(), header)
+            await relay.give(own, NOBODY)
+        elif self._open is not None and last is not None and last.verdict is not Verdict.TRANSPORT_FAILURE:
+            account = self.claim.pool.accounts[dispatch.attempts[-1][0]]
+            await relay.pass_on(self._open, alias=account.alias, account=account.name, dialect=None, note=stop.because)
+        else:
+            status = 504 if last is not None and "timeout" in last.reason else 502
+            text = f"{last.message} ({stop.because})" if last is not None and last.message else stop.because
+            await relay.give(answers.failed(self._dialect(), status, text, header), NOBODY)
+
+    async def _own_way(self, flow: http.HTTPFlow, relay: Relay, note: str) -> None:
+        """The client's request with the client's own credential: control plane, or nobody could serve (P10)."""
+        balanced = self.claim.kind is not PathKind.CONTROL
+        if balanced and not self._hidden:
+            text = f"{note or 'no account'}, and the client sent no credential of its own"
+            await relay.give(answers.failed(self._dialect(), 503, text, relay.record.header(NOBODY)), NOBODY)
+            return
+        if balanced:
+            logger.warning("mitm-balancer: %s: the client's own credential is used", note)
+        request = flow.request
+        wire_request = WireRequest(
+            origin=Origin(request.scheme, request.host, request.port),
+            method=request.data.method,
+            target=wire.client_target(request, self._hidden),
+            headers=wire.for_client(request, self._hidden),
+            body=self._body(request),
+        )
+        try:
+            response = await self._send_own(wire_request, self.runtime.limits.timeouts(stream=False), request.method)
+        except UpstreamError as e:
+            own = answers.failed(self._dialect(), 502, f"{request.host}: {e}", relay.record.header(OWN))
+            await relay.give(own, OWN)
+            return
+        self._open = answer = Answer(response)
+        await relay.pass_on(answer, alias=OWN if balanced else "", account=OWN, dialect=None, note=note)
+
+    async def _send_own(self, request: WireRequest, timeouts: Timeouts, method: str) -> UpstreamResponse:
+        try:
+            return await self.runtime.upstream.send(request, timeouts)
+        except UpstreamError as e:
+            # A kept connection that the server closed in this very moment: what any HTTP client does by itself.
+            again = e.stage == "head" and not e.timeout and (method in IDEMPOTENT or e.sent is not Sent.ALL)
+            if self._upload is not None or not again:
+                raise
+            return await self.runtime.upstream.send(request, timeouts)
+
+    async def _fail_open(self, flow: http.HTTPFlow, relay: Relay) -> None:
+        if relay.committed:
+            await relay.outlet.broken("mitm-balancer: internal error")
+        elif self._upload is not None and self._upload.used:
+            own = answers.failed(self._dialect(), 502, "internal error", relay.record.header(NOBODY))
+            await relay.give(own, NOBODY)
+        else:
+            await self._own_way(flow, relay, "internal error of the balancer")
+
+    # -- small things -------------------------------------------------------------------------------------------
 
     def _policy(self) -> DispatchPolicy:
         policy = self.runtime.policy
@@ -217,159 +307,26 @@ class Call:
         rule = self.claim.rule
         return (rule.dialect if rule is not None else None) or self.claim.pool.provider.dialect
 
-    async def _attempt(self, flow: http.HTTPFlow, account: Account, known: facts.Facts) -> Result:
-        carrier = account.carrier
-        if carrier is None or self.runtime.insecure:
-            why = "no credential" if carrier is None else "ssl_insecure is set: no credential is sent"
-            return Result(Outcome(Verdict.AUTH_FAILURE, why, Scope.REQUEST, redispatch=True), None, 0.0)
-        request = flow.request
-        wire_request = WireRequest(
-            origin=account.origin or Origin("https", request.host, request.port),
-            method=request.data.method,
-            target=wire.account_target(request, carrier, account.base_path),
-            headers=wire.for_account(request, carrier, gone=account.gone, host=account.host),
-            body=self._body(request),
-        )
-        timeouts = self.runtime.limits.timeouts(stream=known.stream)
-        return await attempt(self.runtime.upstream, wire_request, timeouts, account.provider, known.model)
-
     def _body(self, request: http.Request) -> bytes | AsyncIterator[bytes]:
         if self._upload is not None:
             return self._upload.chunks()
         return (request.raw_content if self._own_body is None else self._own_body) or b""
 
-    # -- ends ---------------------------------------------------------------------------------------------------
-
-    async def _stopped(
-        self, flow: http.HTTPFlow, record: Record, stop: Stop, last: tuple[Account, Answer] | None
-    ) -> None:
-        """No further attempt: the client gets the last answer, an error of ours, or its own way."""
-        assert self._dispatch is not None
-        dialect = self._dialect()
-        if stop.empty:
-            await self._own_way(flow, record, stop.because)
-        elif stop.exhausted:
-            logger.warning("mitm-balancer: every %s account is out", self.claim.pool.provider.name)
-            now = self.runtime.clock()
-            header = record.header("none")
-            await self._give(answers.exhausted(dialect, self._dispatch, stop, now, header), record, "none")
-        elif last is not None and self._dispatch.last is not None and self._dispatch.last.status is not None:
-            account, answer = last
-            await self._relay(flow, record, account.alias, account.name, answer, stop.because)
-        else:
-            outcome = self._dispatch.last
-            status = 504 if outcome is not None and "timeout" in outcome.reason else 502
-            text = f"{outcome.message if outcome else stop.because} ({stop.because})"
-            await self._give(answers.failed(dialect, status, text, record.header("none")), record, "none")
-
-    async def _own_way(self, flow: http.HTTPFlow, record: Record, note: str) -> None:
-        """The client's request with the client's own credential: control plane, or nobody could serve (P10)."""
-        balanced = self.claim.kind is not PathKind.CONTROL
-        if balanced and not self._hidden:
-            text = f"{note or 'no account'}, and the client sent no credential of its own"
-            await self._give(answers.failed(self._dialect(), 503, text, record.header("none")), record, "none")
-            return
-        if balanced:
-            logger.warning("mitm-balancer: %s: the client's own credential is used", note)
-        request = flow.request
-        wire_request = WireRequest(
-            origin=Origin(request.scheme, request.host, request.port),
-            method=request.data.method,
-            target=wire.client_target(request, self._hidden),
-            headers=wire.for_client(request, self._hidden),
-            body=self._body(request),
-        )
-        timeouts = self.runtime.limits.timeouts(stream=False)
-        try:
-            response = await self._send_own(wire_request, timeouts, request.method)
-        except UpstreamError as e:
-            text = f"{request.host}: {e}"
-            await self._give(answers.failed(self._dialect(), 502, text, record.header(OWN)), record, OWN)
-            return
-        await self._relay(flow, record, OWN if balanced else "", OWN, Answer(response), note)
-
-    async def _send_own(self, request: WireRequest, timeouts: Timeouts, method: str) -> UpstreamResponse:
-        try:
-            return await self.runtime.upstream.send(request, timeouts)
-        except UpstreamError as e:
-            # A kept connection that the server closed in this very moment: what any HTTP client does by itself.
-            if self._upload is None and (method in IDEMPOTENT or e.sent is not Sent.ALL) and e.stage == "head":
-                return await self.runtime.upstream.send(request, timeouts)
-            raise
-
-    async def _give(self, own: OwnAnswer, record: Record, account: str) -> None:
-        assert self._outlet is not None
-        self._committed = True
-        record.committed(account, own.response.status_code)
-        await self._outlet.head(own.response)
-        await self._outlet.data(own.body)
-        await self._outlet.end()
-
-    async def _relay(
-        self, flow: http.HTTPFlow, record: Record, alias: str, account: str, answer: Answer, note: str = ""
-    ) -> None:
-        """Commit: from here every byte passes as it comes."""
-        assert self._outlet is not None
-        self._open = answer
-        upstream = answer.response
-        record.committed(account, upstream.status, note)
-        response = display.response_head(upstream, (record.header(alias),) if alias else ())
-        if self._observed:
-            display.show_upstream(flow, upstream.info)
-            display.show_decision(flow, *describe(record), redispatched=len(record.data["attempts"]) > 1)
-        if upstream.status == 101:
-            self._upgraded = upstream  # type: ignore[assignment]
-        self._committed = True
-        await self._outlet.head(response)
-        if answer.prefix:
-            await self._data(answer.prefix)
-        try:
-            while not answer.complete and (data := await upstream.read()):
-                await self._data(data)
-        except UpstreamError as e:
-            self._interrupted(account, e)
-            await self._outlet.broken(f"the provider's answer broke off: {e}")
-            raise BrokenAnswerError(str(e)) from None
-        # The connection is free before the client's end is written: the next request may come at once.
-        upstream.close()
-        await self._outlet.end()
-
-    async def _data(self, data: bytes) -> None:
-        assert self._outlet is not None
-        self._received += len(data)
-        await self._outlet.data(data)
-
-    def _interrupted(self, account: str, error: UpstreamError) -> None:
-        if account != OWN and self._dispatch is not None:
-            outcome = Outcome(Verdict.INTERRUPTED_EXECUTION, error.stage, Scope.ACCOUNT, message=str(error)[:300])
-            self.runtime.health.record(account, self._dispatch.model, outcome, self.runtime.clock())
+    def _close_open(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
     def _tell(self, flow: http.HTTPFlow, record: Record, account: Account, step: Attempt, result: Result) -> None:
         outcome = result.outcome
         wait = "" if outcome.wait is None else f", back in {answers.human_duration(outcome.wait)}"
         logger.info("mitm-balancer: %s: %s (%s)%s", account.name, outcome.verdict.value, outcome.reason, wait)
-        if self._observed and self._dispatch is not None:
-            response = None
-            if result.answer is not None:
-                response = display.response_head(result.answer.response, ())
-                response.data.content = result.answer.prefix
-                wire.hide_cookies(response)
-                response.stream = False
-            display.show_failed_attempt(flow, step.number, account.name, outcome, response, record.so_far())
-
-
-class BrokenAnswerError(Exception):
-    """The provider's answer broke off after commit; the client has been told."""
-
-
-def describe(record: Record) -> tuple[str, dict[str, object]]:
-    """The comment of the final flow, and the record for the content view."""
-    data = record.data
-    attempts = data["attempts"]
-    tried = ", ".join(f"{a['account']} {a.get('status', '')} {a['verdict']}".replace("  ", " ") for a in attempts)
-    text = f"mitm-balancer: served by {data['account']}"
-    if len(attempts) > 1:
-        text += f" after {len(attempts)} attempts: {tried}"
-    if note := data.get("note"):
-        text += f" ({note})"
-    return text, record.so_far()
+        if not self._observed:
+            return
+        response = None
+        if result.answer is not None:
+            response = display.response_head(result.answer.response, ())
+            response.data.content = result.answer.prefix
+            response.stream = False
+            wire.hide_cookies(response)
+        display.show_failed_attempt(flow, step.number, account.name, outcome, response, record.so_far())

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.dispatch import Dispatch, DispatchPolicy
 from mitm_balancer.core.health import Cooldown, Health
+from mitm_balancer.core.patience import Patience
 from mitm_balancer.core.priority import Priority
 from mitm_balancer.core.scope import ScopeLearner
 from mitm_balancer.providers.model import PathKind, PathRule, Provider
@@ -69,11 +70,15 @@ class Limits:
     first_byte: float | None = 120.0
     response: float | None = 600.0
     first_token: float | None = None
-    """None: learnt (`auto`)."""
+    """None: learnt (`auto`); 0: off."""
     commit_hold: float = 30.0
     idle: float | None = 300.0
     replay: int = 32 * 1024 * 1024
     resume: str = "error"
+
+    def first_token_limit(self, learnt: float | None) -> float | None:
+        """The limit for a stream's first meaningful event; None: none."""
+        return learnt if self.first_token is None else self.first_token or None
 
     def timeouts(self, *, stream: bool) -> Timeouts:
         return Timeouts(connect=self.connect, head=self.first_byte if stream else self.response, idle=self.idle)
@@ -107,6 +112,7 @@ class Runtime:
     limits: Limits = field(default_factory=Limits)
     recorder: Recorder = field(default_factory=NoRecorder)
     scope: ScopeLearner = field(default_factory=ScopeLearner)
+    patience: Patience = field(default_factory=Patience)
     # Jitter, not cryptography.
     rng: random.Random = field(default_factory=random.Random)
     clock: Callable[[], float] = time.monotonic
