@@ -22,6 +22,14 @@ from mitm_balancer.upstream.base import UpstreamError, UpstreamResponse
 
 EVENT_STREAM = "text/event-stream"
 
+_OPENINGS = {
+    Dialect.ANTHROPIC_MESSAGES: b"message_start",
+    Dialect.OPENAI_CHAT: b'"choices"',
+    Dialect.OPENAI_RESPONSES: b"response.created",
+    Dialect.GEMINI: b'"candidates"',
+}
+"""What every stream of a dialect says among its first events (wire-facts 23)."""
+
 
 class Upgraded(Protocol):
     """A response after its 101."""
@@ -75,7 +83,7 @@ class Relay:
             self.upgraded = upstream  # type: ignore[assignment]
         self.committed = True
         await self.outlet.head(response)
-        tail = _tail(upstream, dialect)
+        tail = _tail(answer, dialect)
         try:
             await self._body(answer, tail)
         except UpstreamError as e:
@@ -127,7 +135,11 @@ def in_stream_error(tail: Tail, provider: Provider, upstream: UpstreamResponse, 
     return classify_event(provider, tail.error, headers=upstream.headers, now=time.time(), model=model or None)
 
 
-def _tail(upstream: UpstreamResponse, dialect: Dialect | None) -> Tail | None:
+def _tail(answer: Answer, dialect: Dialect | None) -> Tail | None:
+    """A watch over a stream that speaks its dialect; what does not is passed on without a judgement about its end."""
+    upstream = answer.response
+    if dialect is not None and not header(upstream, b"content-encoding") and _OPENINGS[dialect] not in answer.prefix:
+        return None
     content_type = header(upstream, b"content-type")
     if dialect is None or upstream.status != 200 or not content_type.startswith(EVENT_STREAM):
         return None
