@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import pstats
 import sys
 
 from bench import cases, proc, report, runner
-from bench.cases import Case
+from bench.profile import profile
 
 ROUNDS, QUICK_ROUNDS = 5, 2
-PROFILE_LINES = 45
 
 
 def arguments() -> argparse.Namespace:
@@ -21,17 +19,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds: a look, not a measurement")
     parser.add_argument("--profile", choices="bcd", help="run the case under cProfile in this variant, print the costs")
     return parser.parse_args()
-
-
-def profile(case: Case, letter: str) -> None:
-    """Where the time of one variant goes; the whole statistics stay in bench/results."""
-    report.RESULTS.mkdir(exist_ok=True)
-    output = report.RESULTS / f"{case.name}-{letter}.pstats"
-    result = runner.profile_case(case, letter, output)
-    print(f"{case.name}, variant {letter}: {case.metric(result):.2f} {case.unit} under the profiler; {output.name}")
-    stats = pstats.Stats(str(output)).strip_dirs()
-    for order in ("cumulative", "tottime"):
-        stats.sort_stats(order).print_stats(PROFILE_LINES)
 
 
 def main() -> int:
