@@ -1,0 +1,45 @@
+"""What the store gives back across its border."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CLOCK_WENT_BACK = 60.0
+"""Seconds by which the wall clock may lag behind a stored time before we call it a jump (NTP steps are smaller)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CooldownRow:
+    """A cooldown as it survives a restart. `until` and `observed_at` are wall-clock seconds, `duration` is seconds."""
+
+    name: str
+    """provider/alias"""
+    model: str
+    """Empty: all models."""
+    until: float
+    observed_at: float
+    duration: float
+    reason: str
+    strikes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """Something worth telling the operator; `at` is wall-clock seconds."""
+
+    seq: int
+    at: float
+    type: str
+    account: str
+    message: str
+    data: dict[str, object]
+
+
+def remaining(row: CooldownRow, now: float) -> float:
+    """Seconds that a stored cooldown still has to run at the wall-clock time `now`; never more than its duration.
+
+    When the clock went back since it was stored, `until` means nothing and the duration counts in full.
+    """
+    if now < row.observed_at - CLOCK_WENT_BACK:
+        return max(row.duration, 0.0)
+    return max(min(row.until - now, row.duration), 0.0)

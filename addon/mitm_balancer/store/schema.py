@@ -1,0 +1,87 @@
+"""The tables, as a list of migrations. Append only: a released migration is never changed, renamed or removed.
+
+Each runs once per database in a transaction of its own and is recorded by name in the table `migrations`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+
+from sqlite_utils import Database
+
+type Migration = Callable[[Database], None]
+
+MIGRATIONS: list[Migration] = []
+
+KEPT_ON_REPAIR = ("cooldowns", "account_flags", "state")
+"""What is worth carrying over from a damaged file: small, and a lost cooldown breaks P8."""
+
+
+def migration(function: Migration) -> Migration:
+    """Append to the list."""
+    MIGRATIONS.append(function)
+    return function
+
+
+def migrate(connection: sqlite3.Connection) -> list[str]:
+    """Bring the tables up to date; the names of the migrations that ran. The connection is in autocommit mode."""
+    applied = _applied(connection)
+    if all(step.__name__ in applied for step in MIGRATIONS):
+        return []
+    ran = []
+    db = Database(connection)
+    for step in MIGRATIONS:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at REAL)")
+            # Asked again inside the transaction: another process may have been first.
+            if step.__name__ not in _applied(connection):
+                step(db)
+                connection.execute("INSERT INTO migrations VALUES (?, ?)", (step.__name__, time.time()))
+                ran.append(step.__name__)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    return ran
+
+
+def _applied(connection: sqlite3.Connection) -> set[str]:
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE type='table' AND name='migrations'").fetchone():
+        return set()
+    return {name for (name,) in connection.execute("SELECT name FROM migrations")}
+
+
+@migration
+def m001_cooldowns_state_flags(db: Database) -> None:
+    db.table("cooldowns").create(
+        {
+            "name": str,
+            "model": str,
+            "until": float,
+            "observed_at": float,
+            "duration": float,
+            "reason": str,
+            "strikes": int,
+        },
+        pk=("name", "model"),
+        not_null={"until", "observed_at", "duration", "reason", "strikes"},
+    )
+    db.table("state").create({"key": str, "value": str, "at": float}, pk="key", not_null={"value", "at"})
+    db.table("account_flags").create(
+        {"name": str, "flag": str, "value": str, "at": float}, pk=("name", "flag"), not_null={"value", "at"}
+    )
+
+
+@migration
+def m002_traces_events(db: Database) -> None:
+    db.table("traces").create(
+        {"seq": int, "request_id": str, "at": float, "record": str}, pk="seq", not_null={"record"}
+    )
+    db.table("traces").create_index(["request_id"], unique=True)
+    db.table("events").create(
+        {"seq": int, "at": float, "type": str, "account": str, "message": str, "data": str}, pk="seq", not_null={"type"}
+    )

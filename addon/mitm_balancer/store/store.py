@@ -1,0 +1,225 @@
+"""The store: what survives a restart, and the bus between the proxy and the CLI.
+
+Writes return at once and never raise (P9); reads go to the disk and may take up to `database.BUSY` seconds, so the
+event loop calls them through `asyncio.to_thread`. Reads see what this process has written, also while it waits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from mitm_balancer.store.database import Database
+from mitm_balancer.store.home import StoreError
+from mitm_balancer.store.repair import is_corrupt
+from mitm_balancer.store.rows import CooldownRow, EventRow
+from mitm_balancer.store.writer import Write, Writer
+
+logger = logging.getLogger(__name__)
+
+TRACES_KEPT = 5000
+EVENTS_KEPT = 10_000
+CLOSE_TIMEOUT = 2.0
+
+type Flag = str | bool | None
+
+_BOUND = "DELETE FROM {0} WHERE seq <= (SELECT seq FROM {0} ORDER BY seq DESC LIMIT 1 OFFSET {1})"
+_HOUSEKEEPING = {"trace": _BOUND.format("traces", TRACES_KEPT), "event": _BOUND.format("events", EVENTS_KEPT)}
+_COOLDOWN_COLUMNS = ", ".join(field.name for field in dataclasses.fields(CooldownRow))
+
+
+class Store:
+    """Made by `open`, once per process."""
+
+    def __init__(self, database: Database, writer: Writer, seen: tuple[int, int] | None) -> None:
+        self._database = database
+        self._writer = writer
+        self._seen = seen
+        self._events = itertools.count()
+        self._known_cooldowns: list[CooldownRow] = []
+
+    @classmethod
+    def open(cls, home: Path) -> Store:
+        """Open or make the database in `home`. Raises StoreError (with the cure) for files open to other users.
+
+        Any other trouble - locked, full, read-only - does not raise: `healthy` tells it, and `changed` tells when the
+        database can be read after all. A damaged one is put aside and restored from the rolling backup.
+        """
+        database = Database(home.absolute())
+        seen, trouble = None, None
+        try:
+            seen = database.version()
+        except (sqlite3.Error, OSError) as error:
+            trouble = f"{database.path.name}: {error}"
+            logger.warning("the store cannot be opened, traffic goes on without it: %s", trouble)
+        return cls(database, Writer(database, _HOUSEKEEPING, trouble), seen)
+
+    @property
+    def path(self) -> Path:
+        return self._database.path
+
+    @property
+    def healthy(self) -> str | None:
+        """None, or what is wrong with the store."""
+        return self._writer.health
+
+    def changed(self) -> bool:
+        """Whether another process has written since the last call, or the database has come back. A read: blocks."""
+        try:
+            with self._database.lock:
+                version = self._database.version()
+        except (sqlite3.Error, OSError, StoreError):
+            return False
+        before, self._seen = self._seen, version
+        return before != version
+
+    def close(self) -> None:
+        """Write what waits; at most two seconds."""
+        self._writer.close(CLOSE_TIMEOUT)
+
+    # Cooldowns: durable, because no account may be used before its cooldown ends (P8).
+
+    def save_cooldown(self, row: CooldownRow) -> Future[bool]:
+        """True when it is on disk; False when the store is in trouble (it is kept, and written later)."""
+        marks = ", ".join("?" * len(dataclasses.fields(row)))
+        sql = f"INSERT OR REPLACE INTO cooldowns ({_COOLDOWN_COLUMNS}) VALUES ({marks})"  # noqa: S608 - our own columns
+        params = dataclasses.astuple(row)
+        return self._writer.put(Write(("cooldown", row.name, row.model), sql, params, durable=True))
+
+    def clear_cooldown(self, name: str, model: str | None = "") -> Future[bool]:
+        """Forget one: of a model, of the whole account (""), or all that the account has (None)."""
+        if model is not None:
+            sql = "DELETE FROM cooldowns WHERE name = ? AND model = ?"
+            return self._writer.put(Write(("cooldown", name, model), sql, (name, model), durable=True))
+        everything = Write(("cooldown", name), "DELETE FROM cooldowns WHERE name = ?", (name,), durable=True)
+        return self._writer.put(everything, instead_of=lambda key: key[:2] == ("cooldown", name))
+
+    def cooldowns(self) -> list[CooldownRow]:
+        """All that are stored, ended ones too: `rows.remaining` tells how long each still runs."""
+        query = f"SELECT {_COOLDOWN_COLUMNS} FROM cooldowns"  # noqa: S608 - our own columns
+        found = self._read(query)
+        if found is not None:
+            self._known_cooldowns = [CooldownRow(*row) for row in found]
+        rows = {(row.name, row.model): row for row in self._known_cooldowns}
+        for write in self._writer.pending("cooldown"):
+            if len(write.params) > 2:
+                row = CooldownRow(*write.params)
+                rows[row.name, row.model] = row
+            else:
+                rows = {key: row for key, row in rows.items() if key[: len(write.params)] != write.params}
+        return list(rows.values())
+
+    # Operator states: durable as well; a paused account stays paused.
+
+    def set_account_flag(self, name: str, flag: str, value: Flag) -> Future[bool]:
+        """Set an operator state (`paused`, `drained`, `disabled`, ...); None and False remove it."""
+        if value is None or value is False:
+            sql, params = "DELETE FROM account_flags WHERE name = ? AND flag = ?", (name, flag)
+            return self._writer.put(Write(("flag", name, flag), sql, params, durable=True))
+        sql = "INSERT OR REPLACE INTO account_flags (name, flag, value, at) VALUES (?, ?, ?, ?)"
+        full = (name, flag, json.dumps(value), time.time())
+        return self._writer.put(Write(("flag", name, flag), sql, full, durable=True))
+
+    def account_flags(self) -> dict[str, dict[str, Flag]]:
+        """Every operator state that is set: account -> flag -> value."""
+        rows = {
+            (name, flag): value for name, flag, value in self._read("SELECT name, flag, value FROM account_flags") or ()
+        }
+        for write in self._writer.pending("flag"):
+            rows.pop(write.params[:2], None)
+            if len(write.params) > 2:
+                rows[write.params[:2]] = write.params[2]
+        flags: dict[str, dict[str, Flag]] = {}
+        for (name, flag), value in rows.items():
+            flags.setdefault(str(name), {})[str(flag)] = json.loads(str(value))
+        return flags
+
+    # Status: batched, the last value of a key wins.
+
+    def put_state(self, key: str, value: Mapping[str, object]) -> None:
+        """Leave a value for other processes (heartbeat, status). Seen there within half a second."""
+        sql = "INSERT OR REPLACE INTO state (key, value, at) VALUES (?, ?, ?)"
+        self._writer.put(Write(("state", key), sql, (key, _json(value), time.time())))
+
+    def get_state(self, key: str) -> dict[str, object] | None:
+        """The newest value of a key, from whichever process."""
+        for write in self._writer.pending("state"):
+            if write.key[1] == key:
+                return _dict(write.params[1])
+        found = self._read("SELECT value FROM state WHERE key = ?", (key,))
+        return _dict(found[0][0]) if found else None
+
+    # Traces and events: batched and bounded.
+
+    def add_trace(self, request_id: str, record: Mapping[str, object]) -> None:
+        """Keep the story of a request; the newest 5000 stay."""
+        sql = "INSERT OR REPLACE INTO traces (request_id, at, record) VALUES (?, ?, ?)"
+        self._writer.put(Write(("trace", request_id), sql, (request_id, time.time(), _json(record))))
+
+    def get_trace(self, request_id: str) -> dict[str, object] | None:
+        """The record of a request, or of the newest one for "last"."""
+        waiting = self._writer.pending("trace")
+        if request_id == "last":
+            if waiting:
+                return _dict(waiting[-1].params[2])
+            found = self._read("SELECT record FROM traces ORDER BY seq DESC LIMIT 1")
+        else:
+            for write in waiting:
+                if write.params[0] == request_id:
+                    return _dict(write.params[2])
+            found = self._read("SELECT record FROM traces WHERE request_id = ?", (request_id,))
+        return _dict(found[0][0]) if found else None
+
+    def add_event(
+        self, type: str, account: str = "", message: str = "", data: Mapping[str, object] | None = None
+    ) -> None:
+        """Tell the operator of something; the newest 10,000 stay."""
+        sql = "INSERT INTO events (at, type, account, message, data) VALUES (?, ?, ?, ?, ?)"
+        params = (time.time(), type, account, message, _json(data or {}))
+        self._writer.put(Write(("event", str(next(self._events))), sql, params))
+
+    def events(self, *, after: int = 0, limit: int = 100) -> list[EventRow]:
+        """The newest events after that sequence number, oldest first. Those still waiting are not among them."""
+        query = "SELECT seq, at, type, account, message, data FROM events WHERE seq > ? ORDER BY seq DESC LIMIT ?"
+        found = self._read(query, (after, limit)) or []
+        return [
+            EventRow(seq, at, kind, account, message, _dict(data) or {})
+            for seq, at, kind, account, message, data in reversed(found)
+        ]
+
+    def _read(self, query: str, params: tuple[object, ...] = ()) -> list[tuple[Any, ...]] | None:
+        """All rows, or None when the database cannot be read; damage is repaired on the way."""
+        for _ in range(2):
+            try:
+                with self._database.lock:
+                    return self._database.connection().execute(query, params).fetchall()
+            except (sqlite3.Error, OSError, StoreError) as error:
+                if not (isinstance(error, sqlite3.Error) and is_corrupt(error)):
+                    break
+                with self._database.lock:
+                    self._database.close()
+        return None
+
+
+def _json(value: object) -> str:
+    """Anything as JSON: what it cannot hold becomes its text (`Secret(***)`), because telling must not fail traffic."""
+    try:
+        return json.dumps(value, default=str, skipkeys=True)
+    except (ValueError, TypeError, RecursionError):
+        return json.dumps({"unreadable": type(value).__name__})
+
+
+def _dict(text: object) -> dict[str, object] | None:
+    try:
+        found = json.loads(str(text))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
