@@ -1,0 +1,93 @@
+"""What the CLI learns from the store: the SQLite file is the bus between it and a running proxy (contract)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mitm_balancer.cli.cabundle import CA_NAME
+from mitm_balancer.cli.output import CliError
+from mitm_balancer.store import Store, StoreError
+
+DATABASE = "balancer.sqlite"
+
+CONNECT_TIMEOUT = 1.0
+"""Seconds for a connection to a port of this machine."""
+
+ANY_HOST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where to reach a proxy that listens everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A running proxy, as an agent reaches it."""
+
+    pid: int
+    host: str
+    port: int
+    ca: Path
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+@contextlib.contextmanager
+def opened(home: Path) -> Iterator[Store | None]:
+    """The store of a home; None when there is none yet (looking never makes one). CliError when it is unusable."""
+    if not (home / DATABASE).exists():
+        yield None
+        return
+    try:
+        store = Store.open(home)
+    except StoreError as e:
+        raise CliError(str(e)) from e
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def running(home: Path) -> Proxy | None:
+    """The proxy that works with this home, if it is alive and accepts connections."""
+    with opened(home) as store:
+        state = store.get_state("proxy") if store is not None else None
+    return alive(proxy_from(state or {}, home))
+
+
+def proxy_from(state: dict[str, Any], home: Path) -> Proxy | None:
+    """The proxy that a state row tells of; None for an empty row, which a proxy leaves when it stops."""
+    pid, port = state.get("pid"), state.get("port")
+    if not isinstance(pid, int) or not isinstance(port, int) or not port:
+        return None
+    host = str(state.get("host") or "")
+    return Proxy(pid, ANY_HOST.get(host, host), port, Path(state.get("ca") or home / CA_NAME))
+
+
+def alive(proxy: Proxy | None) -> Proxy | None:
+    """The proxy if its process exists and its port accepts connections: after a crash the row is still there."""
+    if proxy is None or not _exists(proxy.pid):
+        return None
+    try:
+        socket.create_connection((proxy.host, proxy.port), CONNECT_TIMEOUT).close()
+    except OSError:
+        return None
+    return proxy
+
+
+def _exists(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # os.kill(pid, 0) would end it there; the port decides
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

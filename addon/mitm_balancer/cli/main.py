@@ -1,0 +1,84 @@
+"""The console script `balancer`. Each verb is a file beside this one; it is imported only when it is asked for.
+
+Exit codes: 0 ok, 1 refused or failed, 2 usage. `exec` passes its command's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from mitm_balancer import __version__
+from mitm_balancer.cli.output import CliError, complain
+
+VERBS = {
+    "run": "start the proxy",
+    "exec": "run an agent through the proxy; starts one when none is running",
+    "env": "print the lines that point a shell at the proxy",
+    "status": "accounts, cooldowns, and whether a proxy runs",
+    "why": "which accounts a request went to, and why",
+    "demo": "watch a failover, offline, against a fake provider",
+}
+"""Verb and help. The module is `mitm_balancer.cli.<verb>_verb`, with `arguments(parser)` and `main(args) -> int`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code."""
+    words, agent = _split(list(sys.argv[1:] if argv is None else argv))
+    parser = _parser(words)
+    args = parser.parse_args(words)
+    if agent is not None:
+        if args.verb != "exec":
+            parser.error("only exec takes a command after --")
+        args.command += agent
+    if args.verb is None:
+        parser.print_help()
+        return 2
+    try:
+        return int(importlib.import_module(f"mitm_balancer.cli.{args.verb}_verb").main(args))
+    except CliError as e:
+        complain(str(e))
+        return e.code
+    except BrokenPipeError:  # `balancer status | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str] | None]:
+    """Ours, and the agent's command line after `--`, which no parser of ours may look into."""
+    if "--" not in words:
+        return words, None
+    place = words.index("--")
+    return words[:place], words[place + 1 :]
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="balancer",
+        description="Several of your own accounts behind one proxy: a limit on one is hidden by another.",
+        epilog="Start here: balancer demo",
+    )
+    parser.add_argument("--version", action="version", version=f"balancer {__version__}")
+    _common(parser, "")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    for verb, text in VERBS.items():
+        sub = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
+        _common(sub, argparse.SUPPRESS)
+        if verb in words:
+            importlib.import_module(f"mitm_balancer.cli.{verb}_verb").arguments(sub)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser, default: str) -> None:
+    """Options that stand before or after the verb; `default` SUPPRESS keeps what was said before it."""
+    parser.add_argument("--home", metavar="DIR", default=default, help="folder of the state ($BALANCER_HOME)")
+    parser.add_argument("--config", metavar="FILE", default=default, help="configuration file ($BALANCER_CONFIG)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""What `status` shows: the accounts of the configuration, with what the store and a running proxy know of them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mitm_balancer.cli.bus import Proxy, alive, opened, proxy_from
+from mitm_balancer.config import AccountSpec, Config
+from mitm_balancer.store import CooldownRow, remaining
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """`model` is "" for all models; `seconds` is what is left."""
+
+    model: str
+    reason: str
+    seconds: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPicture:
+    """`state`: ready, cooling (all models), limited (some), unusable (its credential), disabled."""
+
+    name: str
+    state: str
+    active: bool
+    priority: int
+    problem: str = ""
+    cooldowns: tuple[Cooldown, ...] = ()
+
+    @property
+    def back_in(self) -> float | None:
+        """Seconds until it serves every model again."""
+        return max((cooldown.seconds for cooldown in self.cooldowns), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything at one moment; `at` is wall-clock seconds."""
+
+    at: float
+    home: str
+    config: str | None
+    balancing: bool
+    proxy: dict[str, Any] | None
+    problems: tuple[str, ...]
+    accounts: tuple[AccountPicture, ...] = field(default=())
+
+    def as_json(self) -> dict[str, Any]:
+        data = asdict(self)
+        for entry, account in zip(data["accounts"], self.accounts, strict=True):
+            entry["back_in"] = account.back_in
+        return data
+
+
+def take(home: Path, config: Config) -> Picture:
+    """Look once. Reads only; a home without a store is one without cooldowns."""
+    now = time.time()
+    with opened(home) as store:
+        state: dict[str, Any] = (store.get_state("proxy") if store is not None else None) or {}
+        rows = store.cooldowns() if store is not None else []
+        health = store.healthy if store is not None else None
+    proxy = alive(proxy_from(state, home))
+    if proxy is None:
+        state = {}
+    cooling: dict[str, list[Cooldown]] = {}
+    for row in rows:
+        if (left := remaining(row, now)) > 0:
+            cooling.setdefault(row.name, []).append(_cooldown(row, left, now))
+    return Picture(
+        at=now,
+        home=str(home),
+        config=str(config.source) if config.source else None,
+        balancing=config.balancing,
+        proxy=_proxy(proxy, state),
+        problems=tuple(
+            str(problem) for problem in (health, state.get("store_problem"), state.get("config_problem")) if problem
+        ),
+        accounts=tuple(_account(spec, cooling.get(spec.name, []), state) for spec in config.accounts),
+    )
+
+
+def _cooldown(row: CooldownRow, left: float, now: float) -> Cooldown:
+    return Cooldown(row.model, row.reason, round(left, 1), round(now + left, 1))
+
+
+def _proxy(proxy: Proxy | None, state: dict[str, Any]) -> dict[str, Any] | None:
+    if proxy is None:
+        return None
+    return {"pid": proxy.pid, "url": proxy.url, "version": state.get("version"), "started": state.get("started")}
+
+
+def _account(spec: AccountSpec, cooldowns: list[Cooldown], state: dict[str, Any]) -> AccountPicture:
+    problem = str((state.get("credential_problems") or {}).get(spec.name, ""))
+    if not spec.enabled:
+        word = "disabled"
+    elif problem:
+        word = "unusable"
+    elif any(not cooldown.model for cooldown in cooldowns):
+        word = "cooling"
+    else:
+        word = "limited" if cooldowns else "ready"
+    active = (state.get("active") or {}).get(spec.provider) == spec.name
+    ordered = tuple(sorted(cooldowns, key=lambda cooldown: cooldown.model))
+    return AccountPicture(spec.name, word, active, spec.priority, problem, ordered)
