@@ -12,10 +12,11 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from mitm_balancer.store import repair
-from mitm_balancer.store.home import DATABASE, locked, private_file, private_home
+from mitm_balancer.store.home import DATABASE, family, locked, private_file, private_home
 from mitm_balancer.store.schema import migrate
 
 logger = logging.getLogger(__name__)
@@ -121,20 +122,28 @@ def connect(path: Path) -> sqlite3.Connection:
 
     A file that can only be read is opened as it is, when it has its tables: reading the cooldowns matters more (P8).
     """
-    connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    if os.access(path, os.W_OK):
+        return _prepared(str(path), migrate)
     try:
-        _prepare(connection)
-        if not os.access(path, os.W_OK):
-            return connection
-        migrate(connection)
+        return _prepared(str(path))
+    except sqlite3.OperationalError:
+        # On a read-only file system SQLite cannot make the companions; without a -wal the file is complete.
+        if family(path)[1].exists():
+            raise
+        return _prepared(f"{path.absolute().as_uri()}?immutable=1")
+
+
+def _prepared(name: str, then: Callable[[sqlite3.Connection], object] | None = None) -> sqlite3.Connection:
+    is_uri = name.startswith("file:")
+    connection = sqlite3.connect(name, uri=is_uri, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        # FULL: a commit that was acknowledged survives the loss of power too.
+        connection.execute("PRAGMA synchronous=FULL")
+        repair.check(connection)
+        if then is not None:
+            then(connection)
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
-    # FULL: a commit that was acknowledged survives the loss of power too.
-    connection.execute("PRAGMA synchronous=FULL")
-    repair.check(connection)

@@ -42,8 +42,16 @@ def private_file(path: Path) -> bool:
         for file in family(path):
             with contextlib.suppress(FileNotFoundError):
                 _check(file, "600")
+                _follow(path, file)
         return False
     return True
+
+
+def _follow(path: Path, companion: Path) -> None:
+    """SQLite gives companions the database's mode: those made while it was read-only stay so, and block writing."""
+    if os.access(path, os.W_OK) and not companion.stat().st_mode & 0o200:
+        with contextlib.suppress(PermissionError):
+            companion.chmod(0o600)
 
 
 def create(path: Path) -> None:

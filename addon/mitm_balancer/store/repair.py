@@ -87,4 +87,6 @@ def carry_over(damaged: Path, connection: sqlite3.Connection) -> int:
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    # Nothing writes there any more; without `immutable` reading would leave new companions behind.
+    immutable = "" if family(path)[1].exists() else "&immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{immutable}", uri=True)
