@@ -114,7 +114,7 @@ def exhausted(provider: Provider, found: tuple[Window, ...]) -> tuple[Window, ..
 
 
 def _read(field: str, value: str, server_now: float) -> dict[str, object]:
-    if field == "snapshot":
+    if field in ("snapshot", "ratelimit"):
         return _snapshot(value, server_now)
     key, parse = _FIELDS[field]
     return {key: parse(value, server_now)}

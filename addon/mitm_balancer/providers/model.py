@@ -9,6 +9,7 @@ import enum
 import fnmatch
 import functools
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from mitm_balancer.core.dialect import Dialect
@@ -40,19 +41,6 @@ class PathKind(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class PathRule:
-    """One line of a provider's path table; the first match wins, and what matches nothing is control plane."""
-
-    pattern: str
-    """A glob over the path without its query; `*` also crosses slashes."""
-    kind: PathKind = PathKind.INFERENCE
-    dialect: Dialect | None = None
-    """The dialect spoken there; None: the provider's default."""
-    methods: tuple[str, ...] = ()
-    """Upper case; empty: any."""
-
-
-@dataclass(frozen=True, slots=True)
 class Auth:
     """Where a credential stands on the wire."""
 
@@ -63,6 +51,24 @@ class Auth:
 
 
 BEARER = Auth(header="authorization", prefix="Bearer ")
+
+
+@dataclass(frozen=True, slots=True)
+class PathRule:
+    """One line of a provider's path table; the first match wins, and what matches nothing is control plane."""
+
+    pattern: str
+    """A glob over the path without its query; `*` also crosses slashes."""
+    kind: PathKind = PathKind.INFERENCE
+    dialect: Dialect | None = None
+    """The dialect spoken there; None: the provider's default."""
+    methods: tuple[str, ...] = ()
+    """Upper case; empty: any."""
+    auth: Auth | None = None
+    """Where credentials stand on this path, whatever their shape; None: where their `CredentialForm` says."""
+    mirror: bool = False
+    """Sources disagree about `auth` here (C15): a client that sends a bearer token gets a bearer token."""
+
 
 # Every header that any dialect reads a credential from (wire-facts X1, X2): all of them leave the attempt's copy.
 CARRIER_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"})
@@ -123,7 +129,7 @@ class Provider:
 
     name: str
     hosts: tuple[str, ...]
-    """`host`, `*.suffix` or `host:port`; without a port it is 443."""
+    """`host`, `*.suffix` or `host:port`; without a port it is 443. A `*` elsewhere stands inside one label."""
     dialect: Dialect
     paths: tuple[PathRule, ...]
     forms: tuple[CredentialForm, ...] = (CredentialForm(BEARER),)
@@ -166,6 +172,12 @@ class Provider:
             if not form.match or re.match(form.match, credential):
                 return form
         return self.forms[-1]
+
+    def auth_for(self, rule: PathRule | None, credential: str, client_headers: Container[str] = ()) -> Auth:
+        """Where the credential goes on this path; `client_headers` are the request's own names, lower case."""
+        if rule is None or rule.auth is None:
+            return self.form_for(credential).auth
+        return BEARER if rule.mirror and "authorization" in client_headers else rule.auth
 
 
 @functools.lru_cache(maxsize=512)

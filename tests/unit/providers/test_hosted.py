@@ -1,0 +1,433 @@
+"""The hosts with plain keys: one row per line of wire-facts 7, 9 to 14 and 17 to 20."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from provider_rows import (
+    ACCOUNT,
+    AUTH,
+    DENIED,
+    FAULT,
+    LIMITED,
+    MODEL,
+    ONE_MODEL,
+    POLICY,
+    PROVIDER,
+    QUOTA,
+    REQUEST,
+    TRANSIENT,
+    Row,
+    check,
+)
+
+
+def wrapped(message: str = "some message that is long enough", **fields: Any) -> dict[str, Any]:
+    return {"error": {"message": message, **fields}}
+
+
+def google(code: int, status: str, message: str) -> dict[str, Any]:
+    return {"error": {"code": code, "status": status, "message": message}}
+
+
+def flat(message: str, **fields: Any) -> dict[str, Any]:
+    return {"message": message, **fields}
+
+
+def base(code: int) -> dict[str, Any]:
+    return {"base_resp": {"status_code": code, "status_msg": "x"}}
+
+
+GROQ = "Rate limit reached for model `x` on tokens per minute (TPM): Limit 15000. Please try again in 5.289s."
+GROQ_DAY = "Rate limit reached for model `x` on tokens per day (TPD): Limit 500000. Please try again in 7m12s."
+CEREBRAS_RESETS = {
+    "x-ratelimit-reset-requests-day": "33011.38",
+    "x-ratelimit-reset-tokens-minute": "26.5",
+    "x-ratelimit-remaining-tokens-minute": "900",
+}
+ZAI = "Usage limit reached for 5 hour. Your limit will reset at 2026-09-21 23:13:20"
+
+ROWS = [
+    (
+        "groq",
+        Row(
+            "minute",
+            429,
+            wrapped(GROQ, type="tokens", code="rate_limit_exceeded"),
+            LIMITED,
+            {"retry-after": "6"},
+            wait=6,
+            scope=ONE_MODEL,
+        ),
+    ),
+    ("groq", Row("minute by text", 429, wrapped(GROQ, type="tokens", code="rate_limit_exceeded"), LIMITED, wait=5.289)),
+    (
+        "groq",
+        Row("day", 429, wrapped(GROQ_DAY, type="tokens", code="rate_limit_exceeded"), QUOTA, wait=432, scope=ONE_MODEL),
+    ),
+    (
+        "groq",
+        Row(
+            "requests of the day",
+            429,
+            wrapped("limited, requests", type="requests"),
+            LIMITED,
+            {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "2m59.56s"},
+            wait=179.56,
+        ),
+    ),
+    ("groq", Row("flex capacity", 498, wrapped(code="capacity_exceeded"), TRANSIENT, capacity=True, scope=ONE_MODEL)),
+    ("groq", Row("too large", 413, wrapped(code="rate_limit_exceeded"), FAULT)),
+    ("groq", Row("tool", 400, wrapped(code="tool_use_failed", failed_generation='{"code":"invalid_api_key"}'), FAULT)),
+    ("groq", Row("key", 401, wrapped(code="invalid_api_key"), AUTH)),
+    ("groq", Row("model", 404, wrapped(code="model_not_found"), MODEL)),
+    (
+        "mistral",
+        Row(
+            "rate",
+            429,
+            flat("Rate limit exceeded", object="error", type="rate_limited", code="1300"),
+            LIMITED,
+            scope=ACCOUNT,
+        ),
+    ),
+    ("mistral", Row("old form", 429, flat("Requests rate limit exceeded"), LIMITED)),
+    (
+        "mistral",
+        Row(
+            "capacity as 429",
+            429,
+            flat("Service tier capacity exceeded for this model.", type="invalid_request_error", code="3505"),
+            TRANSIENT,
+            capacity=True,
+            scope=ONE_MODEL,
+        ),
+    ),
+    (
+        "mistral",
+        Row("capacity as 503", 503, flat("Service tier capacity exceeded for this model."), TRANSIENT, capacity=True),
+    ),
+    (
+        "mistral",
+        Row(
+            "month",
+            429,
+            flat("Rate limit exceeded", type="rate_limited"),
+            QUOTA,
+            {"x-ratelimitbysize-remaining-month": "0"},
+        ),
+    ),
+    (
+        "mistral",
+        Row(
+            "minute",
+            429,
+            flat("Rate limit exceeded"),
+            LIMITED,
+            {"x-ratelimitbysize-remaining-minute": "0", "x-ratelimitbysize-reset-minute": "17"},
+            wait=17,
+        ),
+    ),
+    ("mistral", Row("unauthorized", 401, {"detail": "Unauthorized"}, AUTH)),
+    ("mistral", Row("billing", 402, flat("unpaid invoice"), QUOTA)),
+    ("mistral", Row("tier", 403, flat("no"), DENIED, scope=ONE_MODEL, redispatch=True)),
+    ("mistral", Row("pydantic", 422, {"detail": [{"msg": "field required", "type": "missing"}]}, FAULT)),
+    ("codestral", Row("rate", 429, flat("Rate limit exceeded", type="rate_limited"), LIMITED)),
+    ("deepseek", Row("concurrency", 429, wrapped("x"), LIMITED, wait=5, scope=ONE_MODEL)),
+    ("deepseek", Row("balance", 402, wrapped("Insufficient Balance"), QUOTA)),
+    ("deepseek", Row("key", 401, wrapped("Authentication Fails", type="authentication_error"), AUTH)),
+    ("deepseek", Row("overloaded", 503, wrapped("busy"), TRANSIENT, capacity=True, scope=PROVIDER)),
+    ("deepseek", Row("422", 422, wrapped("x"), FAULT)),
+    (
+        "xai",
+        Row(
+            "expired oauth",
+            403,
+            {"code": "unauthenticated:bad-credentials", "error": "The access token could not be validated"},
+            AUTH,
+        ),
+    ),
+    ("xai", Row("invalid key", 400, {"code": "x", "error": "Incorrect API key provided: x"}, AUTH)),
+    ("xai", Row("free usage", 429, {"code": "subscription:free-usage-exhausted", "error": "x"}, QUOTA, wait=86_400)),
+    (
+        "xai",
+        Row("blocked", 403, {"code": "x", "error": "The API key is blocked"}, DENIED, scope=ACCOUNT, redispatch=True),
+    ),
+    ("xai", Row("another 403", 403, {"code": "x", "error": "no"}, DENIED, redispatch=False)),
+    ("grok", Row("expired oauth", 403, {"code": "bad-credentials", "error": "x"}, AUTH)),
+    (
+        "together",
+        Row(
+            "dynamic",
+            429,
+            {"error": {"type": "dynamic_token_limited", "message": "x"}},
+            LIMITED,
+            {"x-tokenlimit-remaining": "4", "x-ratelimit-reset": "2"},
+            wait=2,
+            scope=ONE_MODEL,
+        ),
+    ),
+    ("together", Row("error_type", 429, {"error_type": "dynamic_request_limited", "message": "x"}, LIMITED)),
+    ("together", Row("platform", 503, "", TRANSIENT, capacity=True)),
+    ("together", Row("spend", 402, "", QUOTA)),
+    ("together", Row("too long is a 403", 403, wrapped("x"), FAULT)),
+    ("fireworks", Row("suspended", 412, {"error": "account suspended"}, DENIED, scope=ACCOUNT, redispatch=True)),
+    ("fireworks", Row("no permission", 404, wrapped("x"), MODEL)),
+    ("fireworks", Row("over limit", 429, {"error": "x"}, LIMITED, {"x-ratelimit-over-limit": "yes"})),
+    ("fireworks", Row("unpaid", 402, {"error": "x"}, QUOTA)),
+    (
+        "cerebras",
+        Row(
+            "minute",
+            429,
+            flat(
+                "Tokens per minute limit exceeded - too many tokens processed.",
+                type="too_many_tokens_error",
+                code="token_quota_exceeded",
+            ),
+            LIMITED,
+            CEREBRAS_RESETS,
+            wait=26.5,
+            scope=ONE_MODEL,
+        ),
+    ),
+    (
+        "cerebras",
+        Row(
+            "day",
+            429,
+            flat("Tokens per day limit exceeded", type="too_many_tokens_error", code="token_quota_exceeded"),
+            QUOTA,
+            CEREBRAS_RESETS,
+            wait=33011.38,
+        ),
+    ),
+    (
+        "cerebras",
+        Row(
+            "queue",
+            429,
+            flat("We're experiencing high traffic", type="too_many_requests_error", code="queue_exceeded"),
+            TRANSIENT,
+            CEREBRAS_RESETS,
+            capacity=True,
+            no_wait=True,
+        ),
+    ),
+    ("cerebras", Row("model", 404, flat("x", code="model_not_found"), MODEL)),
+    ("cerebras", Row("key", 401, flat("Wrong API key", code="wrong_api_key"), AUTH)),
+    (
+        "azure",
+        Row(
+            "rate",
+            429,
+            wrapped(
+                "exceeded token rate limit of your current pricing tier. Please retry after 37 seconds.", code="429"
+            ),
+            LIMITED,
+            wait=37,
+            scope=ONE_MODEL,
+        ),
+    ),
+    (
+        "azure",
+        Row(
+            "integer resets",
+            429,
+            wrapped(code="RateLimitReached"),
+            LIMITED,
+            {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "42"},
+            wait=42,
+        ),
+    ),
+    (
+        "azure",
+        Row(
+            "retry-after-ms",
+            429,
+            wrapped(code="429"),
+            LIMITED,
+            {"retry-after-ms": "1500", "retry-after": "9"},
+            wait=1.5,
+        ),
+    ),
+    ("azure", Row("key", 401, wrapped(code="401"), AUTH)),
+    ("azure", Row("role", 401, wrapped(code="PermissionDenied"), DENIED, scope=ACCOUNT, redispatch=True)),
+    ("azure", Row("network", 403, wrapped(code="403"), DENIED, scope=ACCOUNT, redispatch=True)),
+    (
+        "azure",
+        Row(
+            "deployment",
+            404,
+            wrapped("The API deployment for this resource does not exist.", code="DeploymentNotFound"),
+            MODEL,
+        ),
+    ),
+    (
+        "azure",
+        Row(
+            "content filter",
+            400,
+            {
+                "error": {
+                    "code": "content_filter",
+                    "param": "prompt",
+                    "status": 400,
+                    "message": "x",
+                    "innererror": {"code": "ResponsibleAIPolicyViolation"},
+                }
+            },
+            POLICY,
+        ),
+    ),
+    ("azure", Row("capacity", 503, wrapped("The service is under high demand"), TRANSIENT, capacity=True)),
+    ("azure", Row("other resource's reasoning", 400, wrapped(code="invalid_encrypted_content"), FAULT)),
+    (
+        "vertex",
+        Row(
+            "shared capacity",
+            429,
+            google(429, "RESOURCE_EXHAUSTED", "Resource exhausted, please try again later."),
+            TRANSIENT,
+            capacity=True,
+            scope=ONE_MODEL,
+        ),
+    ),
+    (
+        "vertex",
+        Row(
+            "throughput",
+            429,
+            google(429, "RESOURCE_EXHAUSTED", "Too many requests. Exceeded the Provisioned Throughput."),
+            LIMITED,
+            scope=ONE_MODEL,
+        ),
+    ),
+    (
+        "vertex",
+        Row(
+            "quota",
+            429,
+            google(429, "RESOURCE_EXHAUSTED", "Quota exceeded for aiplatform.googleapis.com/x"),
+            LIMITED,
+            wait=60,
+        ),
+    ),
+    ("vertex", Row("not in this region", 404, google(404, "NOT_FOUND", "Publisher Model not found"), MODEL)),
+    (
+        "vertex",
+        Row(
+            "claude",
+            400,
+            google(400, "INVALID_ARGUMENT", '{"type":"error","error":{"type":"overloaded_error","message":"x"}}'),
+            TRANSIENT,
+            capacity=True,
+        ),
+    ),
+    ("moonshot", Row("overloaded", 429, wrapped(type="engine_overloaded_error"), TRANSIENT, capacity=True)),
+    ("moonshot", Row("quota", 429, wrapped(type="exceeded_current_quota_error"), QUOTA)),
+    (
+        "moonshot",
+        Row(
+            "rate",
+            429,
+            wrapped(type="rate_limit_reached_error"),
+            LIMITED,
+            {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "3"},
+            wait=3,
+        ),
+    ),
+    ("moonshot", Row("content", 400, wrapped(type="content_filter"), POLICY)),
+    (
+        "moonshot",
+        Row(
+            "too long",
+            400,
+            wrapped("Your request exceeded model token limit : 8192", type="invalid_request_error"),
+            FAULT,
+            reason="context_length_exceeded",
+        ),
+    ),
+    ("moonshot-cn", Row("key of the other platform", 401, wrapped(type="invalid_authentication_error"), AUTH)),
+    ("moonshot", Row("balance", 403, wrapped("Your balance is used up", type="permission_denied_error"), QUOTA)),
+    (
+        "kimi",
+        Row(
+            "billing cycle",
+            403,
+            wrapped("You've reached your usage limit for this billing cycle"),
+            QUOTA,
+            redispatch=True,
+        ),
+    ),
+    ("kimi", Row("period", 429, wrapped("You've reached your usage limit for this period"), QUOTA)),
+    ("kimi", Row("membership", 402, wrapped("unable to verify your membership benefits"), QUOTA)),
+    (
+        "kimi",
+        Row(
+            "coding agents",
+            403,
+            wrapped("Kimi For Coding is currently only available for Coding Agents"),
+            DENIED,
+            redispatch=False,
+            scope=REQUEST,
+        ),
+    ),
+    ("kimi", Row("terminated", 403, wrapped("Access terminated"), DENIED, scope=ACCOUNT, redispatch=True)),
+    ("kimi", Row("overloaded", 429, wrapped("The engine is currently overloaded"), TRANSIENT, capacity=True)),
+    ("kimi", Row("many", 429, wrapped("We're receiving too many requests"), LIMITED)),
+    (
+        "zai",
+        Row(
+            "5 h, in UTC+8",
+            429,
+            {"type": "error", "error": {"type": "1308", "message": ZAI}},
+            QUOTA,
+            wait=3600,
+            scope=ACCOUNT,
+        ),
+    ),
+    ("zai", Row("arrears", 429, wrapped(code="1113"), QUOTA)),
+    ("zai", Row("concurrency", 429, wrapped(code="1302"), LIMITED, wait=5)),
+    ("zai", Row("frequency", 429, wrapped(code=1303), LIMITED)),
+    ("zai", Row("daily", 429, wrapped(code="1304"), QUOTA, wait=24 * 3600 - (22 * 3600 + 13 * 60 + 20))),
+    ("zai", Row("overload", 429, wrapped(code="1305"), TRANSIENT, capacity=True, scope=PROVIDER)),
+    ("zai", Row("model busy", 429, wrapped(code="1312"), TRANSIENT, capacity=True, scope=ONE_MODEL)),
+    ("zai", Row("weekly", 429, wrapped(code="1310"), QUOTA)),
+    ("zai", Row("further quotas", 429, wrapped(code="1318"), QUOTA)),
+    ("zai", Row("expired plan", 429, wrapped(code="1309"), QUOTA)),
+    ("zai", Row("auth", 401, wrapped(code="1002"), AUTH)),
+    ("zai", Row("locked", 429, wrapped(code="1112"), DENIED, scope=ACCOUNT, redispatch=True)),
+    ("zai", Row("fair use", 429, wrapped(code="1313"), DENIED, scope=ACCOUNT)),
+    ("zai", Row("model", 400, wrapped(code="1211"), MODEL)),
+    ("zai", Row("plan lacks model", 429, wrapped(code="1311"), MODEL)),
+    ("zai", Row("permission", 434, wrapped(code="1220"), DENIED, scope=ONE_MODEL)),
+    ("zai", Row("434", 434, "", DENIED, scope=ACCOUNT)),
+    ("zai", Row("435", 435, "", FAULT)),
+    ("zai", Row("prompt too long", 400, wrapped(code="1261"), FAULT)),
+    ("zai", Row("bad params", 400, wrapped(code="1214"), FAULT)),
+    ("zai", Row("unsafe", 400, wrapped(code="1301"), POLICY)),
+    ("zai", Row("network", 500, wrapped(code="1234"), TRANSIENT)),
+    ("bigmodel", Row("concurrency", 429, wrapped(code="1302"), LIMITED)),
+    ("qwen", Row("rate", 429, flat("x", code="Throttling.RateQuota"), LIMITED)),
+    ("qwen", Row("arrears", 400, flat("x", code="Arrearage"), QUOTA)),
+    ("qwen-cn", Row("key", 401, flat("x", code="InvalidApiKey"), AUTH)),
+    ("qwen", Row("content", 400, flat("x", code="DataInspectionFailed"), POLICY)),
+    ("qwen-coding", Row("not JSON", 400, "cache_control is not supported", FAULT)),
+    ("minimax", Row("rate", 429, base(1002), LIMITED)),
+    ("minimax", Row("tokens", 429, base(1039), LIMITED)),
+    ("minimax", Row("connections", 429, base(1041), LIMITED, wait=5)),
+    ("minimax", Row("key", 401, base(2049), AUTH)),
+    ("minimax", Row("balance", 402, base(1008), QUOTA)),
+    ("minimax-cn", Row("plan", 429, base(2056), QUOTA)),
+    ("minimax", Row("sensitive", 400, base(1026), POLICY)),
+    ("minimax", Row("params", 400, base(2013), FAULT)),
+    ("minimax", Row("server", 500, base(1033), TRANSIENT)),
+]
+
+
+@pytest.mark.parametrize(("provider", "row"), ROWS, ids=lambda value: value.id if isinstance(value, Row) else value)
+def test_answer(provider: str, row: Row) -> None:
+    """Each answer comes to the verdict of its line."""
+    check(provider, row)
