@@ -22,6 +22,7 @@ from mitmproxy.proxy.layers.tls import parse_client_hello
 
 from mitm_balancer.proxy import contentview, wire
 from mitm_balancer.proxy.call import Call
+from mitm_balancer.proxy.hooks import Hooks
 from mitm_balancer.proxy.outlet import FlowOutlet
 from mitm_balancer.proxy.runtime import Runtime
 from mitm_balancer.proxy.stream import BalancedLayer
@@ -67,6 +68,7 @@ class BalancerAddon:
     def __init__(self, compose: Callable[[Settings], Backend | None]) -> None:
         self.compose = compose
         self.backend: Backend | None = None
+        self._hooks: Hooks | None = None
 
     # -- life cycle ---------------------------------------------------------------------------------------------
 
@@ -176,7 +178,7 @@ class BalancerAddon:
             call = self._call(event.request, context.server.address)
             if call is not None:
                 handler = ctx.master.addons.get("proxyserver").connections[context.client.id]
-                call.attach(handler, parent, event.stream_id)
+                call.attach(handler, parent, event.stream_id, self._hooks_of_master())
         except Exception:  # the outermost border (P10)
             logger.exception("mitm-balancer: internal error, the request goes through unbalanced")
             return None
@@ -191,6 +193,11 @@ class BalancerAddon:
             return None
         hidden = wire.hide(request, wire.carriers(claim.pool.provider))
         return Call(runtime, claim, hidden, observed=_is_observed())
+
+    def _hooks_of_master(self) -> Hooks:
+        if self._hooks is None:
+            self._hooks = Hooks(ctx.master.addons)
+        return self._hooks
 
     async def request(self, flow: http.HTTPFlow) -> None:
         """A replayed flow has no stream of ours: its attempts are made here (DESIGN 3.11)."""

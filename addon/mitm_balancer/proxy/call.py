@@ -20,6 +20,7 @@ from mitm_balancer.core.verdict import Outcome, Scope, Sent, Verdict
 from mitm_balancer.providers.model import PathKind
 from mitm_balancer.proxy import answers, display, facts, wire
 from mitm_balancer.proxy.attempt import Answer, Result, Rules, attempt
+from mitm_balancer.proxy.hooks import Hooks
 from mitm_balancer.proxy.outlet import Outlet, StreamOutlet, Upload
 from mitm_balancer.proxy.record import Record
 from mitm_balancer.proxy.relay import BrokenAnswerError, Relay, in_stream_error
@@ -50,7 +51,6 @@ class Call:
         self._observed = observed
         self._client: tuple[ConnectionHandler, BalancedLayer, int] | None = None
         self._own_body: bytes | None = None
-        self._outlet: StreamOutlet | None = None
         self._upload: Upload | None = None
         self._task: asyncio.Task[None] | None = None
         self._cancelled = False
@@ -60,9 +60,10 @@ class Call:
 
     # -- CallPort -----------------------------------------------------------------------------------------------
 
-    def attach(self, handler: ConnectionHandler, layer: BalancedLayer, stream_id: int) -> None:
-        """Whose request it is."""
+    def attach(self, handler: ConnectionHandler, layer: BalancedLayer, stream_id: int, hooks: Hooks) -> None:
+        """Whose request it is, and who listens."""
         self._client = (handler, layer, stream_id)
+        self._hooks = hooks
 
     def take_body(self, body: bytes) -> bytes | None:
         if self.keep_body:
@@ -74,8 +75,8 @@ class Call:
         if self._cancelled:
             return
         assert self._client is not None
-        self._outlet = StreamOutlet(*self._client, flow)
-        self._task = spawn(self._watched(flow, self._outlet), "balancer call")
+        outlet = StreamOutlet(*self._client, flow, self._hooks)
+        self._task = spawn(self._watched(flow, outlet), "balancer call")
 
     def start_upload(self, flow: http.HTTPFlow, first: bytes) -> None:
         assert self._client is not None
@@ -92,10 +93,6 @@ class Call:
     def upload_ended(self) -> None:
         assert self._upload is not None
         self._upload.end()
-
-    def head_was_sent(self) -> None:
-        assert self._outlet is not None
-        self._outlet.head_was_sent()
 
     def upgraded_write(self, data: bytes) -> None:
         if self._relay is not None and self._relay.upgraded is not None:
@@ -114,7 +111,8 @@ class Call:
     async def _watched(self, flow: http.HTTPFlow, outlet: StreamOutlet) -> None:
         # mitmproxy closes a client connection that is silent for tcp_timeout; waiting for a provider is no silence.
         with outlet.handler.timeout_watchdog.disarm():
-            await self.run(flow, outlet)
+            if await outlet.request():
+                await self.run(flow, outlet)
 
     async def run(self, flow: http.HTTPFlow, outlet: Outlet) -> None:
         """Serve the request into the outlet. Fails open: whatever goes wrong here, the client gets an answer (P10)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mitmproxy import http
 from mitmproxy.proxy import events
+from mitmproxy.proxy.layers.http import ErrorCode
 
 
 class CallEvent(events.MessageInjected[None]):
@@ -42,8 +43,11 @@ class BodyEnd(CallEvent):
 
 
 class BodyBroken(CallEvent):
-    """The answer ended badly after commit; the client must be able to tell."""
+    """The answer ended badly, or the flow was killed; the client must be able to tell."""
 
-    def __init__(self, flow: http.HTTPFlow, stream_id: int, why: str) -> None:
+    def __init__(
+        self, flow: http.HTTPFlow, stream_id: int, why: str, code: ErrorCode = ErrorCode.GENERIC_SERVER_ERROR
+    ) -> None:
         super().__init__(flow, stream_id)
         self.why = why
+        self.code = code

@@ -9,9 +9,12 @@ from typing import Protocol
 
 from mitmproxy import flow as mflow
 from mitmproxy import http
+from mitmproxy.proxy.layers.http import ErrorCode
 from mitmproxy.proxy.server import ConnectionHandler
+from mitmproxy.websocket import WebSocketData
 
 from mitm_balancer.proxy.events import BodyBroken, BodyData, BodyEnd, CallEvent, HeadReady
+from mitm_balancer.proxy.hooks import Hooks
 from mitm_balancer.proxy.stream import BalancedLayer
 from mitm_balancer.proxy.wire import hide_cookies
 
@@ -37,17 +40,42 @@ class Outlet(Protocol):
 class StreamOutlet:
     """Into the client's connection. A slow client slows whoever feeds it."""
 
-    def __init__(self, handler: ConnectionHandler, layer: BalancedLayer, stream_id: int, flow: http.HTTPFlow) -> None:
-        self.handler, self.layer, self.stream_id, self.flow = handler, layer, stream_id, flow
-        self._head_sent = asyncio.Event()
+    def __init__(
+        self, handler: ConnectionHandler, layer: BalancedLayer, stream_id: int, flow: http.HTTPFlow, hooks: Hooks
+    ) -> None:
+        self.handler, self.layer, self.stream_id, self.flow, self.hooks = handler, layer, stream_id, flow, hooks
 
-    def head_was_sent(self) -> None:
-        self._head_sent.set()
+    async def request(self) -> bool:
+        """The hooks of a complete request. Tells whether there is still something to serve."""
+        hooks, flow = self.hooks, self.flow
+        alive = await hooks.run("requestheaders", flow) and await hooks.run("request", flow)
+        if not alive:
+            await self.kill()
+        elif flow.response is not None:  # an addon has answered
+            response = flow.response
+            flow.response = None
+            await self.head(response)
+            await self.data(response.raw_content or b"")
+            await self.end()
+            return False
+        return alive
 
     async def head(self, response: http.Response) -> None:
-        await self._emit(HeadReady(self.flow, self.stream_id, response, hide_cookies(response)))
-        # The hooks of the head may take their time (a person intercepts it): the body waits for them.
-        await self._head_sent.wait()
+        cookies = hide_cookies(response)
+        self.flow.response = response
+        if not await self.hooks.run("responseheaders", self.flow):
+            await self.kill()
+        if response.status_code == 101:  # before the frames, as mitmproxy's own send_response does it
+            websocket = self.layer.context.options.websocket
+            if websocket and response.headers.get("upgrade", "").lower() == "websocket":
+                self.flow.websocket = WebSocketData()
+            await self.hooks.run("response", self.flow)
+        await self._emit(HeadReady(self.flow, self.stream_id, self.flow.response or response, cookies))
+
+    async def kill(self) -> None:
+        """A person or an addon killed the flow: the client's stream is reset. Ends the call."""
+        await self._emit(BodyBroken(self.flow, self.stream_id, "killed", ErrorCode.KILL))
+        await asyncio.sleep(0)  # the stream has cancelled this call: let it happen here
 
     async def data(self, data: bytes) -> None:
         await self._emit(BodyData(self.flow, self.stream_id, data))
@@ -58,6 +86,8 @@ class StreamOutlet:
 
     async def end(self) -> None:
         await self._emit(BodyEnd(self.flow, self.stream_id))
+        if self.flow.response is not None and self.flow.response.status_code != 101:
+            await self.hooks.run("response", self.flow)
 
     async def broken(self, message: str) -> None:
         await self._emit(BodyBroken(self.flow, self.stream_id, message))

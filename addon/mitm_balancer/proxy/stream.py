@@ -1,14 +1,15 @@
 """The client's side of a balanced request: mitmproxy's own HttpStream with another source of answers.
 
-mitmproxy's stream opens a server connection and waits for what comes back. Ours hands the complete request to a *call*
-(proxy/call.py), which makes the attempts in plain asyncio over the shared pool, and is then fed by it: `HeadReady`,
-`BodyData`, `BodyEnd`. Nothing blocks the layer meanwhile, so a client that hangs up is noticed at once.
+mitmproxy's stream runs the hooks, opens a server connection and waits for what comes back. Ours hands the complete
+request to a *call* (proxy/call.py), which runs the hooks, makes the attempts in plain asyncio over the shared pool,
+and feeds the stream: `HeadReady`, `BodyData`, `BodyEnd`. Nothing ever blocks the layer, so a client that hangs up is
+noticed at once.
 
         client_state                              server_state
         wait_for_request_headers                  uninitialized
-        consume_request_body  --(too big)-->      wait_for_response_headers
+        consume_request_body  --(too big)-->      relay
            |                  upload                 |
-        done <-----------------'                  relay --> done | errored
+        done <-----------------'                  done | errored
 """
 
 from __future__ import annotations
@@ -24,14 +25,11 @@ from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
     DropStream,
-    ErrorCode,
     Http2Server,
     HttpErrorHook,
     HttpEvent,
     HttpLayer,
     HTTPMode,
-    HttpRequestHook,
-    HttpResponseHeadersHook,
     HttpStream,
     RequestData,
     RequestEndOfMessage,
@@ -73,9 +71,6 @@ class CallPort(Protocol):
 
     def upload_ended(self) -> None: ...
 
-    def head_was_sent(self) -> None:
-        """The client has the head: the body may follow."""
-
     def upgraded_write(self, data: bytes) -> None:
         """After a 101: bytes for the provider."""
 
@@ -109,10 +104,31 @@ class BalancedStream(HttpStream):
     @expect(RequestHeaders)
     def state_wait_for_request_headers(self, event: RequestHeaders) -> layer.CommandGenerator[None]:
         self.call = self.parent.open_call(self.context, event, self.parent)
-        yield from super().state_wait_for_request_headers(event)
+        if self.call is None:
+            yield from super().state_wait_for_request_headers(event)
+            return
+        self.flow = http.HTTPFlow(self.context.client, self.context.server)
+        self.flow.request = event.request
+        self.flow.live = True
+        if (yield from self.check_invalid(True)):
+            return
+        assert self.context.server.address
+        self.flow.request.data.host, self.flow.request.data.port = self.context.server.address[:2]
+        self.flow.request.scheme = "https"
+        self.client_state = self.state_consume_request_body
+        self.server_state = self.state_relay
+        if not event.end_stream and (yield from self.check_body_size(True)):
+            return
+        if self.flow.request.headers.get("expect", "").lower() == "100-continue":
+            interim = http.Response.make(100)
+            interim.headers.clear()
+            yield SendHttp(ResponseHeaders(self.stream_id, interim), self.context.client)
+            self.flow.request.headers.pop("expect")
+        if self.flow.request.stream and not event.end_stream:
+            self._begin_upload(b"")
 
     def start_request_stream(self) -> layer.CommandGenerator[None]:
-        """mitmproxy (or a user's addon) wants the request body streamed."""
+        """`stream_large_bodies` wants the request body streamed."""
         if self.call is None:
             yield from super().start_request_stream()
         else:
@@ -123,7 +139,11 @@ class BalancedStream(HttpStream):
         if self.call is None:
             yield from super().state_consume_request_body(event)
         elif isinstance(event, RequestEndOfMessage):
-            yield from self._request_complete()
+            self.flow.request.timestamp_end = time.time()
+            self.flow.request.data.content = self.call.take_body(bytes(self.request_body_buf))
+            self.request_body_buf.clear()
+            self.client_state = self.state_done
+            self.call.start(self.flow)
         else:
             yield from super().state_consume_request_body(event)
             if len(self.request_body_buf) > self.call.replay_limit:
@@ -131,28 +151,9 @@ class BalancedStream(HttpStream):
                 self.request_body_buf.clear()
                 self._begin_upload(first)
 
-    def _request_complete(self) -> layer.CommandGenerator[None]:
-        assert self.call is not None
-        self.flow.request.timestamp_end = time.time()
-        self.flow.request.data.content = self.call.take_body(bytes(self.request_body_buf))
-        self.request_body_buf.clear()
-        self.client_state = self.state_done
-        yield HttpRequestHook(self.flow)
-        if (yield from self.check_killed(True)):
-            return
-        if self.flow.response is not None:  # a user's addon has answered
-            self.flow.response.timestamp_start = time.time()
-            yield HttpResponseHeadersHook(self.flow)
-            if not (yield from self.check_killed(True)):
-                yield from self.send_response()
-            return
-        self.server_state = self.state_relay
-        self.call.start(self.flow)
-
     def _begin_upload(self, first: bytes) -> None:
         assert self.call is not None
         self.client_state = self.state_upload
-        self.server_state = self.state_relay
         self.call.start_upload(self.flow, first)
 
     @expect(RequestData, RequestTrailers, RequestEndOfMessage)
@@ -162,7 +163,6 @@ class BalancedStream(HttpStream):
             self.call.upload(event.data)
         elif isinstance(event, RequestEndOfMessage):
             self.flow.request.timestamp_end = time.time()
-            yield HttpRequestHook(self.flow)
             self.client_state = self.state_done
             self.call.upload_ended()
             if self.server_state == self.state_done:
@@ -179,24 +179,25 @@ class BalancedStream(HttpStream):
         elif isinstance(event, BodyEnd):
             yield from self._end()
         elif isinstance(event, BodyBroken):
-            yield from self.handle_protocol_error(
-                ResponseProtocolError(self.stream_id, event.why, ErrorCode.GENERIC_SERVER_ERROR)
-            )
+            yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, event.why, event.code))
 
     def _commit(self, response: http.Response, cookies: tuple[bytes, ...]) -> layer.CommandGenerator[None]:
         assert self.call is not None
         self.flow.response = response
-        yield HttpResponseHeadersHook(self.flow)
-        if (yield from self.check_killed(True)):
-            self.call.cancel()
-            return
+        sent = with_cookies(response, cookies)
         if response.status_code == 101:
-            self.parent.bridge(self.context, self.call)
-            yield from self.send_response()
+            yield from self._upgrade(sent)
         else:
-            sent = with_cookies(response, cookies)
             yield SendHttp(ResponseHeaders(self.stream_id, sent, end_stream=False), self.context.client)
-        self.call.head_was_sent()
+
+    def _upgrade(self, sent: http.Response) -> layer.CommandGenerator[None]:
+        """The answer to a WebSocket handshake: from here on frames go both ways."""
+        assert self.call is not None
+        self.parent.bridge(self.context, self.call)
+        self.server_state = self.state_done
+        yield SendHttp(ResponseHeaders(self.stream_id, sent, end_stream=False), self.context.client)
+        if self.client_state == self.state_done:
+            yield from self.flow_done()
 
     def _body(self, data: bytes) -> layer.CommandGenerator[None]:
         keep = self.parent.keep_bodies and self.call is not None and self.call.keep_body
@@ -213,7 +214,10 @@ class BalancedStream(HttpStream):
         if self.response_body_buf:
             self.flow.response.data.content = bytes(self.response_body_buf)
             self.response_body_buf.clear()
-        yield from self.send_response(already_streamed=True)
+        self.flow.response.timestamp_end = time.time()
+        self.server_state = self.state_done
+        if self.client_state == self.state_done:
+            yield from self.flow_done()
 
     def _through_addons(self, data: bytes) -> list[bytes]:
         """`flow.response.stream` may be a callable of a user's addon, by mitmproxy's rule."""
@@ -236,19 +240,13 @@ class BalancedStream(HttpStream):
         over = self.client_state == self.state_errored or self.server_state in (self.state_done, self.state_errored)
         from_client = isinstance(event, RequestProtocolError)
         if not over:
-            self.flow.error = mflow.Error(event.message)
+            self.flow.error = self.flow.error or mflow.Error(event.message)
             yield HttpErrorHook(self.flow)
         if not from_client and self.client_state != self.state_errored:
             yield SendHttp(event, self.context.client)
         self.client_state = self.server_state = self.state_errored
         self.flow.live = False
         yield DropStream(self.stream_id)
-
-    def check_killed(self, emit_error_hook: bool) -> layer.CommandGenerator[bool]:
-        killed = yield from super().check_killed(emit_error_hook)
-        if killed and self.call is not None:
-            self.call.cancel()
-        return killed
 
     @expect(RequestData, RequestEndOfMessage, events.Event)
     def passthrough(self, event: events.Event) -> layer.CommandGenerator[None]:
