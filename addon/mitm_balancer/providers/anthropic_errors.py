@@ -37,7 +37,8 @@ ERRORS = (
         header=(_CLAIM, r"^seven_day_\w"), scope=Scope.MODEL,
     ),
     ErrorRule(Verdict.QUOTA_EXHAUSTED, "plan_window_rejected", status=(429,), window=r"^unified$"),
-    ErrorRule(Verdict.QUOTA_EXHAUSTED, status=(429,), codes=("enforced_spend_limit_reached",)),
+    # A spending cap of the workspace: gone until its month ends or its owner raises it.
+    ErrorRule(Verdict.QUOTA_EXHAUSTED, "spend_limit", status=(429,), codes=("enforced_spend_limit_reached",)),
     # C20: neither a limit header nor retry-after: capacity for this model or request, not the account.
     ErrorRule(
         Verdict.TRANSIENT_SERVER_FAILURE, "bare_429", status=(429,), scope=Scope.MODEL, capacity=True,
@@ -65,7 +66,4 @@ ERRORS = (
     ),
     ErrorRule(Verdict.QUOTA_EXHAUSTED, "extra_usage_empty", status=(400,), text=r"extra usage", scope=Scope.REQUEST),
     ErrorRule(Verdict.REQUEST_FAULT, "invalid_signature", status=(400,), text=r"invalid\W+signature\W+in\W+thinking"),
-    ErrorRule(Verdict.REQUEST_FAULT, "context_length_exceeded", status=(400,), text=r"prompt is too long"),
-    ErrorRule(Verdict.MODEL_UNAVAILABLE, "not_found_error", status=(404,), text=r"^model:"),
-    ErrorRule(Verdict.REQUEST_FAULT, status=(404,), codes=("not_found_error",)),
 )  # fmt: skip

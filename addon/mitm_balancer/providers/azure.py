@@ -13,7 +13,6 @@ ERRORS = (
         scope=Scope.MODEL, capacity=True,
     ),
     ErrorRule(Verdict.RATE_LIMITED, "rate_limit", status=(429,), codes=("429", "ratelimitreached"), scope=Scope.MODEL),
-    ErrorRule(Verdict.MODEL_UNAVAILABLE, status=(404,), codes=("deploymentnotfound",)),
     # The resource refuses this network, is blocked, or the Entra identity lacks the role: the resource's own trouble.
     ErrorRule(
         Verdict.PERMISSION_FAILURE, status=(401, 403), codes=("permissiondenied",), scope=Scope.ACCOUNT,

@@ -15,9 +15,7 @@ ERRORS = (
         Verdict.QUOTA_EXHAUSTED, "workspace_limit", codes=_REACHED, scope=Scope.ACCOUNT,
         header=("x-codex-rate-limit-reached-type", r"^workspace_"),
     ),
-    # C5: decided by the code, not by the status: 429, 403 and 404 were all seen.
-    ErrorRule(Verdict.QUOTA_EXHAUSTED, codes=_REACHED),
-    ErrorRule(Verdict.QUOTA_EXHAUSTED, codes=("usage_not_included",), scope=Scope.ACCOUNT),
+    # C5: `usage_limit_reached` alone decides by the code (a common row), not by the status: 429, 403 and 404 were seen.
     ErrorRule(
         Verdict.MODEL_UNAVAILABLE, "model_not_for_chatgpt", text=r"model is not supported when using codex",
         scope=Scope.MODEL,
@@ -35,7 +33,6 @@ ERRORS = (
         Verdict.AUTH_FAILURE, "authorization_error", status=(401, 403), header=("x-openai-authorization-error", ""),
     ),
     ErrorRule(Verdict.QUOTA_EXHAUSTED, "plan_window_used_up", status=(429,), window=r"."),
-    ErrorRule(Verdict.RATE_LIMITED, status=(429,), codes=("rate_limit_exceeded", "rate_limit_error")),
 )  # fmt: skip
 
 PROVIDER = Provider(

@@ -7,7 +7,6 @@ from mitm_balancer.providers.paths import anthropic_surface, openai_surface
 ERRORS = (
     # Concurrency of the account for this model: a slot is free again soon, and no header says when.
     ErrorRule(Verdict.RATE_LIMITED, "concurrency", status=(429,), scope=Scope.MODEL, wait=5),
-    ErrorRule(Verdict.QUOTA_EXHAUSTED, "insufficient_balance", status=(402,)),
     ErrorRule(Verdict.TRANSIENT_SERVER_FAILURE, "overloaded", status=(503,), scope=Scope.PROVIDER, capacity=True),
 )  # fmt: skip
 

@@ -8,7 +8,6 @@ ERRORS = (
     ErrorRule(Verdict.PERMISSION_FAILURE, "account_suspended", status=(412,), scope=Scope.ACCOUNT, redispatch=True),
     # Missing, or not permitted to this account.
     ErrorRule(Verdict.MODEL_UNAVAILABLE, "model_not_found", status=(404,)),
-    ErrorRule(Verdict.RATE_LIMITED, "over_limit", status=(429,), header=("x-ratelimit-over-limit", r"^yes$")),
 )  # fmt: skip
 
 PROVIDER = Provider(

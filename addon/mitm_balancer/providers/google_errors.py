@@ -58,18 +58,11 @@ ERRORS = (
         scope=Scope.ACCOUNT, redispatch=True,
     ),
     ErrorRule(
-        Verdict.REGION_RESTRICTION, "unsupported_location", status=(400,), text=r"user location is not supported",
-    ),
-    ErrorRule(
         Verdict.PERMISSION_FAILURE, "billing_required", status=(400,), codes=("failed_precondition",),
         text=r"billing|free tier", scope=Scope.ACCOUNT, redispatch=True,
     ),
     ErrorRule(Verdict.REQUEST_FAULT, "context_length_exceeded", status=(400,), text=r"token count.{0,80}exceeds"),
-    ErrorRule(Verdict.MODEL_UNAVAILABLE, status=(404,), codes=("not_found",), text=r"\bmodels?\b"),
     ErrorRule(
         Verdict.TRANSIENT_SERVER_FAILURE, status=(503,), codes=("unavailable",), scope=Scope.MODEL, capacity=True
-    ),
-    ErrorRule(
-        Verdict.TRANSIENT_SERVER_FAILURE, status=(499, 500, 504), codes=("cancelled", "internal", "deadline_exceeded"),
     ),
 )  # fmt: skip

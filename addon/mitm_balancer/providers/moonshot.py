@@ -15,7 +15,6 @@ ERRORS = (
     # The subscription's windows; the billing cycle's end is a 403.
     ErrorRule(Verdict.QUOTA_EXHAUSTED, "usage_limit", status=(403, 429), text=r"reached your usage limit"),
     ErrorRule(Verdict.QUOTA_EXHAUSTED, "balance", status=(403,), text=r"\bbalance\b"),
-    ErrorRule(Verdict.QUOTA_EXHAUSTED, "membership", status=(402,)),
     ErrorRule(Verdict.RATE_LIMITED, "too_many_requests", status=(429,), text=r"too many requests"),
     # About the client, which the balancer never changes: another account says the same.
     ErrorRule(

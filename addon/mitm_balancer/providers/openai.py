@@ -6,10 +6,7 @@ from mitm_balancer.providers.model import Dialect, ErrorRule, PathKind, PathRule
 # x-ratelimit-reset-requests, x-ratelimit-remaining-project-tokens, ...: also the form of most compatible hosts.
 LIMITS = (r"x-ratelimit-(?P<field>limit|remaining|reset)-(?P<window>[a-z0-9-]+)",)
 
-ERRORS = (
-    ErrorRule(Verdict.AUTH_FAILURE, status=(401, 403), codes=("mismatched_organization", "invalid_organization")),
-    ErrorRule(Verdict.REQUEST_FAULT, "bad_image", status=(400,), codes=("invalid_value",)),
-)
+ERRORS = (ErrorRule(Verdict.REQUEST_FAULT, "bad_image", status=(400,), codes=("invalid_value",)),)
 
 PROVIDER = Provider(
     name="openai",

@@ -14,8 +14,6 @@ ERRORS = (
         ),
     ),
     ErrorRule(Verdict.MODEL_UNAVAILABLE, codes=("modelerror", "modelaccesserror")),
-    ErrorRule(Verdict.REGION_RESTRICTION, codes=("regionerror",)),
-    ErrorRule(Verdict.RATE_LIMITED, codes=("ratelimiterror",)),
     ErrorRule(Verdict.AUTH_FAILURE, codes=("autherror",)),
 )  # fmt: skip
 

@@ -7,8 +7,6 @@ from mitm_balancer.providers.paths import anthropic_surface, openai_surface
 ERRORS = (
     ErrorRule(Verdict.RATE_LIMITED, codes=("throttling.ratequota", "throttling.allocationquota", "throttling")),
     ErrorRule(Verdict.QUOTA_EXHAUSTED, codes=("arrearage",)),
-    ErrorRule(Verdict.AUTH_FAILURE, codes=("invalidapikey",)),
-    ErrorRule(Verdict.MODEL_UNAVAILABLE, codes=("modelnotfound",)),
 )  # fmt: skip
 
 _PATHS = (

@@ -12,7 +12,6 @@ ERRORS = (
     ),
     # The platform's capacity, not yours.
     ErrorRule(Verdict.TRANSIENT_SERVER_FAILURE, "platform_capacity", status=(503,), scope=Scope.MODEL, capacity=True),
-    ErrorRule(Verdict.QUOTA_EXHAUSTED, "spend_limit", status=(402,)),
     # 403 is "context too long" here.
     ErrorRule(Verdict.REQUEST_FAULT, "context_length_exceeded", status=(403,)),
 )  # fmt: skip

@@ -260,6 +260,16 @@ ROWS = [
     ),
     Row("limit headers without a reset", 429, RATE, LIMITED, unified(**{"status": "allowed"}), wait=60),
     Row(
+        "spend limit",
+        429,
+        {
+            "type": "error",
+            "error": {"type": "rate_limit_error", "code": "enforced_spend_limit_reached", "message": "x"},
+        },
+        QUOTA,
+        no_wait=True,
+    ),
+    Row(
         "bare 429",
         429,
         error("rate_limit_error", "Error"),
@@ -349,7 +359,13 @@ ROWS = [
         redispatch=True,
         reason="claude_code_only",
     ),
-    Row("scope missing", 403, error("permission_error", "does not meet scope requirement user:profile"), DENIED),
+    Row(
+        "scope missing",
+        403,
+        error("permission_error", "does not meet scope requirement user:profile"),
+        DENIED,
+        reason="scope_missing",
+    ),
     Row("unknown 403", 403, error("permission_error", "no"), DENIED, redispatch=False, scope=REQUEST),
     Row("model unknown", 404, error("not_found_error", "model: claude-9"), MODEL, scope=ONE_MODEL, redispatch=True),
     Row("another 404", 404, error("not_found_error", "Not found"), FAULT),

@@ -208,6 +208,13 @@ ROWS = [
     Row("credits", 429, error(429, EXHAUSTED, "x", info("INSUFFICIENT_G1_CREDITS_BALANCE")), QUOTA),
     Row("security policy", 403, error(403, "PERMISSION_DENIED", "x", info("SECURITY_POLICY_VIOLATED")), DENIED),
     Row("shut down", 403, error(403, "PERMISSION_DENIED", "x", info("UNSUPPORTED_CLIENT")), DENIED, scope=ACCOUNT),
+    Row(
+        "individuals are not served",
+        403,
+        error(403, "PERMISSION_DENIED", "x", info("UNSUPPORTED_CLIENT")),
+        DENIED,
+        reason="unsupported_client",
+    ),
 ]
 
 

@@ -424,6 +424,75 @@ ROWS = [
     ("minimax", Row("sensitive", 400, base(1026), POLICY)),
     ("minimax", Row("params", 400, base(2013), FAULT)),
     ("minimax", Row("server", 500, base(1033), TRANSIENT)),
+    (
+        "mistral",
+        Row(
+            "capacity by code",
+            429,
+            flat("x", code="3505"),
+            TRANSIENT,
+            capacity=True,
+            scope=ONE_MODEL,
+            reason="service_tier_capacity",
+        ),
+    ),
+    ("mistral", Row("rate by code", 429, flat("x", code="1300"), LIMITED)),
+    (
+        "moonshot",
+        Row(
+            "overloaded by text",
+            503,
+            wrapped("The engine is currently overloaded, please try again later"),
+            TRANSIENT,
+            capacity=True,
+            scope=ONE_MODEL,
+        ),
+    ),
+    (
+        "moonshot",
+        Row(
+            "overloaded by type",
+            429,
+            wrapped(type="engine_overloaded_error"),
+            TRANSIENT,
+            capacity=True,
+            scope=ONE_MODEL,
+        ),
+    ),
+    ("moonshot", Row("many, short", 429, wrapped("too many requests"), LIMITED)),
+    ("kimi", Row("client", 403, wrapped("only available for Coding Agents"), DENIED, reason="coding_agents_only")),
+    (
+        "zai",
+        Row(
+            "model busy with a time", 429, wrapped(code="1312"), TRANSIENT, {"retry-after": "2"}, capacity=True, wait=2
+        ),
+    ),
+    ("zai", Row("network as 429", 429, wrapped(code="1234"), TRANSIENT)),
+    ("zai", Row("auth as 400", 400, wrapped(code="1001"), AUTH)),
+    ("zai", Row("prompt too long, by name", 400, wrapped(code="1261"), FAULT, reason="context_length_exceeded")),
+    ("zai", Row("bad params as 429", 429, wrapped(code="1210"), FAULT)),
+    ("qwen", Row("key as 400", 400, flat("x", code="InvalidApiKey"), AUTH)),
+    ("minimax", Row("key as 200", 500, base(1004), AUTH)),
+    ("minimax", Row("balance as 500", 500, base(1008), QUOTA)),
+    ("minimax", Row("plan as 500", 500, base(2056), QUOTA)),
+    ("minimax", Row("params as 500", 500, base(2013), FAULT)),
+    ("minimax", Row("server as 429", 429, base(1001), TRANSIENT)),
+    (
+        "azure",
+        Row("blocked", 403, wrapped("Your resource is temporarily blocked"), DENIED, scope=ACCOUNT, redispatch=True),
+    ),
+    (
+        "vertex",
+        Row(
+            "quota, bare",
+            429,
+            google(429, "X", "Quota exceeded for aiplatform.googleapis.com/x in us"),
+            LIMITED,
+            wait=60,
+            scope=ONE_MODEL,
+        ),
+    ),
+    ("vertex", Row("not in this region, by code", 404, google(404, "NOT_FOUND", "x"), MODEL)),
 ]
 
 

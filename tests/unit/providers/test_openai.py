@@ -167,6 +167,19 @@ ROWS = [
     Row("422", 422, {"detail": [{"msg": "field required", "input": {"code": "insufficient_quota"}}]}, FAULT),
     Row("451", 451, b"", REGION),
     Row("redirected by a captive portal", 511, "<html>", TRANSIENT),
+    Row("at capacity by text", 400, error("Selected model is at capacity.", None, None), TRANSIENT, capacity=True),
+    Row("location by text", 400, error("User location is not supported", None, None), REGION),
+    Row(
+        "too long by text",
+        400,
+        error("This exceeds the context window", None, None),
+        FAULT,
+        reason="context_length_exceeded",
+    ),
+    Row("424", 424, b"", TRANSIENT),
+    Row("501", 501, b"", FAULT),
+    Row("529", 529, b"", TRANSIENT, capacity=True),
+    Row("524", 524, b"", TRANSIENT, reason="server_error"),
 ]
 
 

@@ -112,6 +112,18 @@ ROWS = [
     Row("no provider", 503, error(503, "No endpoints"), TRANSIENT, {"retry-after": "9"}, capacity=True, wait=9),
     Row("limited by name", 429, {"error": {"code": "rate_limit_exceeded", "message": "x"}}, LIMITED),
     Row("model", 404, error(404, "No endpoints found for model x"), MODEL),
+    Row(
+        "shared capacity, by its reason",
+        429,
+        error(429, "x", limit_source="openrouter_shared_capacity"),
+        TRANSIENT,
+        {"retry-after": "3"},
+        capacity=True,
+        wait=3,
+    ),
+    Row("upstream down", 500, error(500, "Provider returned error"), TRANSIENT, capacity=True, scope=ONE_MODEL),
+    Row("reserved credits without a time", 402, error(402, "x", limit_source="openrouter_in_flight_budget"), LIMITED),
+    Row("reserved credits by retry-after", 402, error(402, "x"), LIMITED, {"retry-after": "4"}, wait=4),
 ]
 
 

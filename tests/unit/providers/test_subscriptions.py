@@ -221,6 +221,14 @@ ROWS = [
             scope=REQUEST,
         ),
     ),
+    ("copilot", Row("global, short", 429, copilot("user_global_rate_limited", "no"), LIMITED)),
+    ("copilot", Row("short", 429, copilot("rate_limited", "no"), LIMITED)),
+    ("copilot", Row("agent mode, short", 429, copilot("agent_mode_limit_exceeded", "no"), LIMITED)),
+    ("copilot", Row("expired as 403", 403, "IDE token expired: unauthorized", AUTH)),
+    ("opencode", Row("model access", 401, zen("ModelAccessError"), MODEL)),
+    ("opencode", Row("region as 401", 401, zen("RegionError"), REGION)),
+    ("opencode", Row("auth by class", 403, zen("AuthError"), AUTH)),
+    ("opencode", Row("rate, bare", 429, zen("RateLimitError"), LIMITED)),
     (
         "copilot",
         Row(
@@ -281,7 +289,7 @@ ROWS = [
     ("copilot", Row("expired", 401, "unauthorized: token expired", AUTH)),
     ("copilot", Row("no licence", 403, copilot("feature_flag_blocked"), DENIED, scope=ACCOUNT, redispatch=True)),
     ("copilot", Row("another 403", 403, "no", DENIED, redispatch=False)),
-    ("copilot", Row("client too old", 466, "", FAULT)),
+    ("copilot", Row("client too old", 466, "", FAULT, reason="client_too_old")),
     ("copilot", Row("model", 400, copilot("model_not_supported"), MODEL)),
     ("copilot", Row("too long", 400, copilot("model_max_prompt_tokens_exceeded"), FAULT)),
     (
