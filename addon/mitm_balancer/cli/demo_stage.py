@@ -34,6 +34,8 @@ class Stage:
     fake: FakeProvider
     proxy_port: int
     ca: Path
+    log: Path
+    """What the proxy says."""
 
 
 @contextlib.asynccontextmanager
@@ -46,8 +48,9 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
         home = folder / "home"
         home.mkdir(mode=0o700)
         _configure(home / "config.yaml", fake.url)
-        async with _proxy(home, ca.cert_path) as port:
-            yield Stage(fake, port, home / CA_NAME)
+        log = folder / "proxy.log"
+        async with _proxy(home, ca.cert_path, log) as port:
+            yield Stage(fake, port, home / CA_NAME, log)
 
 
 def _configure(path: Path, url: str) -> None:
@@ -59,29 +62,30 @@ def _configure(path: Path, url: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _proxy(home: Path, fake_ca: Path) -> AsyncIterator[int]:
+async def _proxy(home: Path, fake_ca: Path, log: Path) -> AsyncIterator[int]:
     """`balancer run` on a free port; gives the port once it listens."""
     reading, writing = os.pipe()
     outside = {"BALANCER_HOME", "BALANCER_CONFIG", *PROXY, "ALL_PROXY", "all_proxy"}
-    words = ["--home", str(home), "run", "--quiet", "--listen-port", "0", "--ready-fd", str(writing)]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "mitm_balancer.cli", *words),
-        *("--set", f"ssl_verify_upstream_trusted_ca={fake_ca}"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={name: value for name, value in os.environ.items() if name not in outside},
-        pass_fds=(writing,),
-    )
+    words = ["--home", str(home), "run", "--listen-port", "0", "--ready-fd", str(writing)]
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "mitm_balancer.cli", *words),
+            *("--set", f"ssl_verify_upstream_trusted_ca={fake_ca}"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+            env={name: value for name, value in os.environ.items() if name not in outside},
+            pass_fds=(writing,),
+        )
     os.close(writing)
     try:
         with os.fdopen(reading, "rb") as pipe:
             told = await asyncio.wait_for(asyncio.to_thread(pipe.read), START_TIMEOUT)
         if not told:
-            output, _ = await process.communicate()
-            raise CliError(f"the proxy did not start:\n{output.decode(errors='replace')}")
+            await process.wait()
+            raise CliError(f"the proxy did not start:\n{await asyncio.to_thread(log.read_text)}")
         yield json.loads(told)["port"]
     finally:
         if process.returncode is None:
             process.terminate()
-            await process.communicate()
+            await process.wait()

@@ -32,6 +32,7 @@ class Seen:
     head: Head | None = None
     events: list[Event] = field(default_factory=list)
     broken: str = ""
+    proxy_log: str = ""
 
     @property
     def text(self) -> str:
@@ -62,7 +63,8 @@ async def _play(folder: Path, *, quiet: bool) -> tuple[Seen, list[Record]]:
             async for item in ask(scene.proxy_port, scene.ca, AGENT_KEY):
                 _take(seen, item, quiet)
         except (OSError, EOFError, TimeoutError, ValueError) as e:
-            seen.broken = f"{type(e).__name__}: {e}"
+            seen.broken = str(e) or type(e).__name__
+        seen.proxy_log = scene.log.read_text(errors="replace")
         return seen, list(scene.fake.ledger)
 
 
@@ -80,7 +82,7 @@ def judge(seen: Seen, ledger: Sequence[Record]) -> list[str]:
     attempts = [(record.label, record.status) for record in ledger]
     status = seen.head.status if seen.head else None
     checks = {
-        f"the agent's connection broke: {seen.broken}": not seen.broken,
+        f"the agent's connection broke ({seen.broken})": not seen.broken,
         f"the agent got {status}, not 200": status == 200,
         "the stream did not come to its end": bool(seen.events) and seen.events[-1].kind == "message_stop",
         f"the provider saw {attempts}, not work's refusal and then spare's answer": attempts
@@ -100,7 +102,7 @@ def _conclusion(seen: Seen, ledger: Sequence[Record], problems: Sequence[str]) -
         note = "the agent never saw this" if record.status != 200 else "every byte passed on as it came"
         lines.append(f"  attempt {number}  account {record.label or 'unknown':6} -> {record.status}   {note}")
     if problems:
-        return [*lines, "", *(f"FAILED: {problem}" for problem in problems)]
+        return [*lines, "", *(f"FAILED: {problem}" for problem in problems), "", "The proxy said:", seen.proxy_log]
     return [*lines, "", f"It works: the agent saw one 200 with {len(seen.events)} events, and no limit."]
 
 
