@@ -7,9 +7,11 @@ field word means stands in the table below, once for all providers.
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qs
 
 from mitm_balancer.core import resets
@@ -138,3 +140,28 @@ def _snapshot(value: str, server_now: float) -> dict[str, object]:
 @functools.lru_cache(maxsize=256)
 def _patterns(limits: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(limit) for limit in limits)
+
+
+def frame_windows(payload: bytes, *, server_now: float) -> tuple[Window, ...]:
+    """The windows in a `codex.rate_limits` frame: over WebSocket the limit headers are missing (wire-facts 3.3)."""
+    try:
+        frame = json.loads(payload)
+    except (ValueError, RecursionError):
+        return ()
+    stated = frame.get("rate_limits") if isinstance(frame, dict) else None
+    if not isinstance(stated, dict):
+        return ()
+    return tuple(_frame_window(name, stated[name], server_now) for name in _PAIR if isinstance(stated.get(name), dict))
+
+
+_PAIR = ("primary", "secondary")
+
+
+def _frame_window(name: str, fields: dict[str, Any], server_now: float) -> Window:
+    texts = {key: str(value) for key, value in fields.items() if isinstance(value, int | float | str)}
+    return Window(
+        name,
+        used_percent=resets.number(texts.get("used_percent", "")),
+        minutes=_count(texts.get("window_minutes", ""), server_now),
+        wait=resets.wait(texts.get("reset_at", ""), server_now=server_now),
+    )
