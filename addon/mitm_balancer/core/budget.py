@@ -35,16 +35,15 @@ class RetryBudget:
     def withdraw(self, now: float) -> bool:
         """Pay for one extra attempt; False: there is nothing left, and nothing changed."""
         self._age(now)
-        if self._deposited >= 1:
-            self._deposited -= 1
-        elif self._reserve_left >= 1:
-            self._reserve_left -= 1
-        else:
+        if self._deposited + self._reserve_left < 1:
             return False
+        from_deposits = min(1.0, self._deposited)
+        self._deposited -= from_deposits
+        self._reserve_left -= 1 - from_deposits
         return True
 
     def balance(self, now: float) -> float:
-        """Extra attempts that could be paid now."""
+        """Extra attempts that could be paid now: its whole part."""
         self._age(now)
         return self._deposited + self._reserve_left
 

@@ -24,7 +24,7 @@ from mitm_balancer.core.health import Cooldown, Health
 from mitm_balancer.core.priority import Priority, Rejected, TargetInfo
 from mitm_balancer.core.rng import Rng
 from mitm_balancer.core.scope import ScopeLearner
-from mitm_balancer.core.verdict import Outcome, Verdict
+from mitm_balancer.core.verdict import Outcome, Sent, Verdict
 
 SERVER_EXTRA = 2
 """Extra attempts after server failures (P1)."""
@@ -100,11 +100,13 @@ class Dispatch:
     held: float = 0.0
     _tried: dict[str, int] = field(default_factory=dict)
     _server_failures: int = 0
+    _extra: int = 0
     _again: str | None = None
     _paused: bool = False
     _second_round: bool = False
     _ambiguous: int = 0
     _current: TargetInfo | None = None
+    _probing: bool = False
 
     def __post_init__(self) -> None:
         self.budget.deposit(self.started)
@@ -113,15 +115,15 @@ class Dispatch:
         """What to do now. Called again after each `ended` and each pause."""
         if self.attempts and (stop := self._may_go_on(now)) is not None:
             return stop
-        if self._again is not None:
-            return self._same_account(now)
+        if self._again is not None and (step := self._same_account(now)) is not None:
+            return step
         selection = self.priority.select(
             self.model, self.health, now, without=self._spent(2 if self._second_round else 1)
         )
         self.rejected = selection.rejected
         if selection.chosen is not None:
-            if self.attempts and not self._pay(now):
-                return Stop("retry budget empty")
+            if self.attempts and (unpaid := self._pay(selection.chosen, now)) is not None:
+                return unpaid
             return self._attempt(selection.chosen, selection.because if not self.attempts else "redispatch")
         return self._nobody_new(now)
 
@@ -140,14 +142,14 @@ class Dispatch:
             self._server_failures += 1
             self._ambiguous += outcome.ambiguous
             self.scope.failed(self.provider, target.name, now)
-            if self._tried[target.name] < 2 and self.scope.provider_wide(self.provider, now):
+            if self.scope.provider_wide(self.provider, now):
                 self._again = target.name
 
     def cancelled(self) -> None:
         """The client left in the middle of an attempt: it counts for nothing (P6)."""
-        if self._current is not None:
+        if self._current is not None and self._probing:
             self.health.cancelled(self._current.name)
-            self._current = None
+        self._current = None
 
     @property
     def last(self) -> Outcome | None:
@@ -168,48 +170,57 @@ class Dispatch:
         if now - self.started >= self.policy.deadline:
             return Stop("deadline reached")
         if _is_server_failure(outcome):
-            if self._server_failures > SERVER_EXTRA:
+            if self._extra >= SERVER_EXTRA:
                 return Stop("server failures: extra attempts used up")
             if outcome.ambiguous and (not self.policy.retry_ambiguous or self._ambiguous > 1):
                 return Stop("may have been billed: not sent again")
         return None
 
-    def _pay(self, now: float) -> bool:
+    def _pay(self, target: TargetInfo, now: float) -> Stop | None:
         """Definite refusals walk the pool for free (P2); `failover_budget` bounds the walk."""
-        if len(self._tried) > self.policy.failover_budget:
-            return False
+        if target.name not in self._tried and len(self._tried) > self.policy.failover_budget:
+            return Stop("failover_budget reached")
         last = self.attempts[-1][1]
-        return last.definite_refusal or self._free(last) or self.budget.withdraw(now)
+        if not (last.definite_refusal or self._free(last) or self.budget.withdraw(now)):
+            return Stop("retry budget empty")
+        self._extra += _is_server_failure(last)
+        return None
 
     @staticmethod
     def _free(outcome: Outcome) -> bool:
         """Nothing had left: a connection that could not be made costs the provider nothing."""
-        return outcome.verdict is Verdict.TRANSPORT_FAILURE and not outcome.ambiguous
+        return outcome.verdict is Verdict.TRANSPORT_FAILURE and outcome.sent is Sent.NOTHING
 
     def _attempt(self, target: TargetInfo, because: str) -> Attempt:
         self._tried[target.name] = self._tried.get(target.name, 0) + 1
         self._current = target
-        self.health.chosen(target.name)
+        self._probing = self.health.chosen(target.name)
         return Attempt(target, len(self.attempts) + 1, because)
 
-    def _same_account(self, now: float) -> Step:
-        assert self._again is not None
+    def _same_account(self, now: float) -> Step | None:
+        """The warm account again, after a backoff that is paid beforehand; None: it has begun to cool meanwhile."""
+        name = self._again
+        assert name is not None
+        if self._tried[name] >= 2:
+            return Stop("server failures on the warm account: retried once")
         if not self._paused:
+            seconds = self._backoff()
+            if now + seconds - self.started >= self.policy.deadline:
+                return Stop("deadline reached")
+            if not self.budget.withdraw(now):
+                return Stop("retry budget empty")
             self._paused = True
-            return Pause(self._backoff(), "provider-wide failure: backing off on the warm account")
-        name, self._again, self._paused = self._again, None, False
-        if not self.budget.withdraw(now):
-            return Stop("retry budget empty")
+            return Pause(seconds, "server failure: backing off on the warm account")
+        self._again, self._paused = None, False
+        if self.health.cooldown(name, self.model, now) is not None:
+            return None
+        self._extra += 1
         return self._attempt(self._target(name), "retry after backoff")
 
     def _nobody_new(self, now: float) -> Step:
         """Every target was tried or cannot serve."""
-        last = self.last
-        if last is not None and _is_server_failure(last):
-            name = self.attempts[-1][0]
-            if self._tried[name] >= 2:
-                return Stop("every account was tried")
-            self._again = name
+        if (warm := self._warm(now)) is not None:
+            self._again = warm
             return self.next(now)
         wait = self._soonest(now, self._spent(2))
         left = min(self.policy.hold - self.held, self.policy.deadline - (now - self.started))
@@ -221,6 +232,14 @@ class Dispatch:
         if wait is not None:
             return Stop("every account is cooling", exhausted=True, wait=wait)
         return Stop("every account was refused") if self.attempts else Stop("no account can serve this", empty=True)
+
+    def _warm(self, now: float) -> str | None:
+        """The account of the last server failure, unless it began to cool: a short backoff may be all it needs."""
+        name = next((name for name, outcome in reversed(self.attempts) if _is_server_failure(outcome)), None)
+        if name is None or self.health.cooldown(name, self.model, now) is not None:
+            return None
+        last_resort = _is_server_failure(self.attempts[-1][1])
+        return name if last_resort or (self._tried[name] < 2 and self._extra < SERVER_EXTRA) else None
 
     def _spent(self, limit: int) -> set[str]:
         return {name for name, count in self._tried.items() if count >= limit}

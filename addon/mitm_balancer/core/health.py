@@ -64,7 +64,7 @@ class Block:
     """When it may serve again; None: not by waiting."""
     breaker: bool = False
     waitable: bool = True
-    """False: it ends by the operator's hand (a new credential), the time is only a second look."""
+    """False: it ends by somebody's hand (a new credential, another model), the time is only a second look."""
 
 
 @dataclass(slots=True)
@@ -94,12 +94,18 @@ class Health:
     _breakers: dict[str, _Breaker] = field(default_factory=dict)
 
     def record(self, name: str, model: str, outcome: Outcome, now: float) -> Cooldown | None:
-        """Take in how an attempt ended; returns the cooldown that it started, for the store."""
+        """Take in how an attempt ended; returns the cooldown that it started, for the store.
+
+        None when a longer one holds: the store must not forget that one.
+        """
         self._count(name, outcome, now)
-        seconds = self._seconds(name, model, outcome, now)
+        key = model if outcome.scope is Scope.MODEL else ALL_MODELS
+        if outcome.verdict is Verdict.MODEL_UNAVAILABLE and not key:
+            return None  # which model was not said: no reason to bench the account for all of them
+        strikes = self._strikes(name, key, outcome.verdict, now)
+        seconds = self._seconds(outcome, strikes)
         if seconds is None:
             return None
-        key = model if outcome.scope is Scope.MODEL and model else ALL_MODELS
         duration = seconds + self.rng.uniform(0, min(seconds * JITTER_SHARE, JITTER_MAX))
         cooldown = Cooldown(
             name,
@@ -108,17 +114,18 @@ class Health:
             duration,
             outcome.reason or outcome.verdict.value,
             outcome.verdict,
-            self._strikes(name, key, now) + 1,
+            strikes + 1,
         )
-        self.restore(cooldown)
-        return cooldown
+        return cooldown if self.restore(cooldown) else None
 
-    def restore(self, cooldown: Cooldown) -> None:
-        """Put a cooldown in place (from the store, or a new one); a later end wins."""
+    def restore(self, cooldown: Cooldown) -> bool:
+        """Put a cooldown in place (from the store, or a new one); a later end wins. Returns whether it is in place."""
         of_name = self._cooldowns.setdefault(cooldown.name, {})
         old = of_name.get(cooldown.model)
-        if old is None or old.until <= cooldown.until:
-            of_name[cooldown.model] = cooldown
+        if old is not None and old.until > cooldown.until:
+            return False
+        of_name[cooldown.model] = cooldown
+        return True
 
     def clear(self, name: str, model: str | None = None) -> None:
         """Forget the cooldowns (all, or one model's) and the breaker of a target: the operator knows better."""
@@ -131,7 +138,7 @@ class Health:
     def blocked(self, name: str, model: str, now: float) -> Block | None:
         """Why this target cannot serve this model now, or None when it can."""
         if cooldown := self.cooldown(name, model, now):
-            return Block(cooldown.reason, cooldown.until, waitable=cooldown.verdict not in _OPERATORS)
+            return Block(cooldown.reason, cooldown.until, waitable=cooldown.verdict not in _NOT_BY_WAITING)
         breaker = self._breakers.get(name)
         if breaker is None or breaker.opened is None:
             return None
@@ -152,13 +159,16 @@ class Health:
         """All that hold now, for the status view."""
         return [c for of_name in self._cooldowns.values() for c in of_name.values() if c.until > now]
 
-    def chosen(self, name: str) -> None:
-        """An attempt starts: after an open breaker it is the probe."""
-        if (breaker := self._breakers.get(name)) is not None and breaker.opened is not None:
-            breaker.probing = True
+    def chosen(self, name: str) -> bool:
+        """An attempt starts; returns whether it is the probe of an open breaker, and now holds the one slot for it."""
+        breaker = self._breakers.get(name)
+        if breaker is None or breaker.opened is None or breaker.probing:
+            return False
+        breaker.probing = True
+        return True
 
     def cancelled(self, name: str) -> None:
-        """The client left: it counts for nothing, and a probe slot is given back (P6)."""
+        """The client of a probe left: it counts for nothing, and the slot is given back (P6)."""
         if (breaker := self._breakers.get(name)) is not None:
             breaker.probing = False
 
@@ -169,10 +179,10 @@ class Health:
             return "closed"
         return "open" if now < breaker.opened + self._open_for(breaker) else "half-open"
 
-    def _seconds(self, name: str, model: str, outcome: Outcome, now: float) -> float | None:
+    @staticmethod
+    def _seconds(outcome: Outcome, strikes: int) -> float | None:
         if outcome.capacity or outcome.scope is Scope.REQUEST:
             return None
-        strikes = self._strikes(name, model if outcome.scope is Scope.MODEL else ALL_MODELS, now)
         match outcome.verdict:
             case Verdict.RATE_LIMITED:
                 grown = min(RATE_LIMIT_DEFAULT * 2**strikes, RATE_LIMIT_MAX)
@@ -188,9 +198,12 @@ class Health:
                 return None
         return grown if outcome.wait is None else outcome.wait
 
-    def _strikes(self, name: str, key: str, now: float) -> int:
+    def _strikes(self, name: str, key: str, verdict: Verdict, now: float) -> int:
+        """Earlier strikes of the same kind. Requests that were under way when a cooldown began are the same strike."""
         old = self._cooldowns.get(name, {}).get(key)
-        return old.strikes if old is not None and now < old.until + STRIKE_DECAY else 0
+        if old is None or old.verdict is not verdict or now >= old.until + STRIKE_DECAY:
+            return 0
+        return old.strikes - 1 if now < old.until else old.strikes
 
     def _count(self, name: str, outcome: Outcome, now: float) -> None:
         breaker = self._breakers.get(name)
@@ -201,7 +214,8 @@ class Health:
         if outcome.verdict in _FAULTS:
             breaker = breaker or self._breakers.setdefault(name, _Breaker())
             breaker.failures += 1
-            if breaker.probing or breaker.failures >= self.breaker.failure_threshold:
+            # Requests that were under way when it opened say nothing new: only a probe makes it stay open for longer.
+            if breaker.probing or (breaker.opened is None and breaker.failures >= self.breaker.failure_threshold):
                 breaker.trips += 1
                 breaker.opened = now
             breaker.probing = False
@@ -215,4 +229,6 @@ class Health:
 
 _FAULTS = frozenset({Verdict.TRANSIENT_SERVER_FAILURE, Verdict.TRANSPORT_FAILURE, Verdict.INTERRUPTED_EXECUTION})
 
-_OPERATORS = frozenset({Verdict.AUTH_FAILURE, Verdict.PERMISSION_FAILURE, Verdict.REGION_RESTRICTION})
+_NOT_BY_WAITING = frozenset(
+    {Verdict.AUTH_FAILURE, Verdict.PERMISSION_FAILURE, Verdict.REGION_RESTRICTION, Verdict.MODEL_UNAVAILABLE}
+)
