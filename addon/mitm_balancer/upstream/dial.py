@@ -60,18 +60,24 @@ async def dial(origin: Origin, tls: TlsSettings, via: Via | None, limit: float |
     """A connected, verified connection. Raises UpstreamError (stage `connect`, `proxy` or `tls`); nothing was sent."""
     stage = _Stage()
     try:
-        async with asyncio.timeout(limit):
+        async with asyncio.timeout(limit) as timer:
             return await _dial(origin, tls, via, stage)
-    except TimeoutError:
-        raise UpstreamError(stage.now, f"not connected within {limit:g} s", sent=Sent.NOTHING, timeout=True) from None
     except ssl.SSLError as e:
-        raise UpstreamError("tls", f"TLS: {e.reason or e}", sent=Sent.NOTHING) from None
-    except OSError as e:
-        raise UpstreamError(stage.now, f"{e.strerror or e}", sent=Sent.NOTHING) from None
+        why = getattr(e, "verify_message", "") or e.reason or e
+        raise UpstreamError("tls", f"TLS: {why}", sent=Sent.NOTHING) from None
+    except OSError as e:  # TimeoutError is one: ours, or the kernel's
+        ours = timer.expired()
+        why = f"not connected within {limit:g} s" if ours else f"{e.strerror or e or type(e).__name__}"
+        raise UpstreamError(stage.now, why, sent=Sent.NOTHING, timeout=isinstance(e, TimeoutError)) from None
+    except UnicodeError:  # a host name that IDNA cannot encode
+        raise UpstreamError(stage.now, f"not a host name: {origin.host[:80]!r}", sent=Sent.NOTHING) from None
 
 
 class _Stage:
-    now = "connect"
+    """Where dialling stands, for the error."""
+
+    def __init__(self) -> None:
+        self.now = "tls"
 
 
 async def _dial(origin: Origin, tls: TlsSettings, via: Via | None, stage: _Stage) -> Connection:
@@ -79,23 +85,21 @@ async def _dial(origin: Origin, tls: TlsSettings, via: Via | None, stage: _Stage
     info = ConnInfo(origin, started=time.time())
     connection = Connection(info, loop)
     context = tls.context(origin.host) if origin.scheme == "https" else None
+    stage.now = "connect"
     sock = await _tcp(via.host if via else origin.host, via.port if via else origin.port)
-    try:
-        info.connected = time.time()
-        info.peername, info.sockname = _address(sock.getpeername()), _address(sock.getsockname())
-        if via is None:
-            stage.now = "tls" if context else "connect"
-            await loop.create_connection(
-                lambda: connection, sock=sock, ssl=context, server_hostname=origin.host if context else None
-            )
-        else:
-            stage.now = "proxy"
-            await _through_proxy(loop, sock, origin, via, tls, context, connection, stage)
-    except BaseException:
-        if connection.transport is not None:
-            connection.abort()
-        sock.close()
-        raise
+    info.connected = time.time()
+    info.peername, info.sockname = _address(sock.getpeername()), _address(sock.getsockname())
+    # From here the socket is the transport's, which closes it when a handshake fails: closed under its feet, its
+    # number could already be another connection's while the loop still watches it.
+    if via is None:
+        stage.now = "tls" if context else "connect"
+        await loop.create_connection(
+            lambda: connection, sock=sock, ssl=context, server_hostname=origin.host if context else None
+        )
+    else:
+        stage.now = "proxy"
+        tunnel = await _open_tunnel(loop, sock, origin, via, tls)
+        await _enter_tunnel(loop, tunnel, origin, context, connection, stage)
     _fill_tls(connection)
     return connection
 
@@ -105,44 +109,57 @@ async def _tcp(host: str, port: int) -> socket.socket:
     return await aiohappyeyeballs.start_connection(infos, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY)
 
 
-async def _through_proxy(
-    loop: asyncio.AbstractEventLoop,
-    sock: socket.socket,
-    origin: Origin,
-    via: Via,
-    tls: TlsSettings,
-    context: ssl.SSLContext | None,
-    connection: Connection,
-    stage: _Stage,
-) -> None:
-    proxy_context = tls.context(via.host) if via.scheme == "https" else None
-    reader = asyncio.StreamReader(loop=loop)
-    handshake = asyncio.StreamReaderProtocol(reader, loop=loop)
+async def _open_tunnel(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, origin: Origin, via: Via, tls: TlsSettings
+) -> asyncio.Transport:
+    """CONNECT through the operator's proxy."""
+    context = tls.context(via.host) if via.scheme == "https" else None
+    reader = asyncio.StreamReader(MAX_PROXY_HEAD, loop)
     transport, _ = await loop.create_connection(
-        lambda: handshake, sock=sock, ssl=proxy_context, server_hostname=via.host if proxy_context else None
+        lambda: asyncio.StreamReaderProtocol(reader, loop=loop),
+        sock=sock,
+        ssl=context,
+        server_hostname=via.host if context else None,
     )
     target = f"[{origin.host}]:{origin.port}" if ":" in origin.host else f"{origin.host}:{origin.port}"
     head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
     if via.auth:
         head += f"Proxy-Authorization: Basic {base64.b64encode(via.auth.encode()).decode()}\r\n"
-    transport.write(f"{head}\r\n".encode())
     try:
-        answer = await reader.readuntil(b"\r\n\r\n")
+        transport.write(f"{head}\r\n".encode())
+        _check_connect(await reader.readuntil(b"\r\n\r\n"))
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        raise UpstreamError("proxy", "the upstream proxy closed during CONNECT", sent=Sent.NOTHING) from None
-    status = answer.split(b"\r\n", 1)[0].split(b" ", 2)
-    if len(status) < 2 or not status[1].startswith(b"2"):
-        code = status[1].decode("latin-1") if len(status) > 1 else "?"
+        transport.abort()
+        raise UpstreamError("proxy", "the upstream proxy gave no answer to CONNECT", sent=Sent.NOTHING) from None
+    except BaseException:
+        transport.abort()
+        raise
+    return transport
+
+
+def _check_connect(answer: bytes) -> None:
+    parts = answer.split(b"\r\n", 1)[0].split(b" ", 2)
+    if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or not parts[1].startswith(b"2"):
+        code = parts[1][:20].decode("latin-1") if len(parts) > 1 else "?"
         raise UpstreamError("proxy", f"the upstream proxy refused CONNECT with {code}", sent=Sent.NOTHING)
+
+
+async def _enter_tunnel(
+    loop: asyncio.AbstractEventLoop,
+    tunnel: asyncio.Transport,
+    origin: Origin,
+    context: ssl.SSLContext | None,
+    connection: Connection,
+    stage: _Stage,
+) -> None:
+    tunnel.set_protocol(connection)
     if context is None:
-        transport.set_protocol(connection)
-        connection.connection_made(transport)
+        connection.connection_made(tunnel)
         return
     stage.now = "tls"
-    transport.set_protocol(connection)
-    secured = await loop.start_tls(transport, connection, context, server_hostname=origin.host)
+    secured = await loop.start_tls(tunnel, connection, context, server_hostname=origin.host)
     assert secured is not None
-    connection.transport = secured
+    connection.connection_made(secured)
 
 
 def _fill_tls(connection: Connection) -> None:

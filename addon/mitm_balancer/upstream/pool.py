@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import functools
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -34,7 +35,8 @@ class _Bucket:
     idle: collections.deque[Connection] = field(default_factory=collections.deque)
     open: int = 0
     """Connections that are busy or being dialled."""
-    waiters: collections.deque[asyncio.Future[None]] = field(default_factory=collections.deque)
+    waiters: collections.deque[asyncio.Future[Connection | None]] = field(default_factory=collections.deque)
+    """First come, first served. A result is a place among `open`, with a connection when one was at hand."""
     warming: int = 0
 
 
@@ -56,6 +58,8 @@ class Pool:
         self._buckets: dict[Origin, _Bucket] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._warmers: set[asyncio.Task[None]] = set()
+        self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._epoch = 0
         self._closed = False
 
     def __repr__(self) -> str:
@@ -83,7 +87,7 @@ class Pool:
     def warm(self, origin: Origin) -> None:
         """Dial ahead when no connection is at hand: the request will find one. Sends nothing; failures are silent."""
         bucket = self._buckets.setdefault(origin, _Bucket())
-        if self._closed or bucket.idle or bucket.warming or bucket.open >= self._per_origin:
+        if self._closed or self._has_idle(bucket) or bucket.warming or bucket.open >= self._per_origin:
             return
         bucket.warming += 1
         bucket.open += 1
@@ -92,92 +96,137 @@ class Pool:
         task.add_done_callback(self._warmers.discard)
 
     def configure(self, tls: TlsSettings, via: Callable[[Origin], Via | None]) -> None:
-        """Take new settings; idle connections made under the old ones are closed."""
-        if tls != self.tls:
+        """Take new settings. No request uses a connection made under the old ones; those that are busy end first."""
+        if tls != self.tls or via != self.via:
+            self._epoch += 1
             self._close_idle()
         self.tls, self.via = tls, via
 
     async def aclose(self) -> None:
         """See `Upstream.aclose`."""
         self.close()
-        await asyncio.sleep(0)
+        for connection in list(self._connections):
+            connection.abort()
+        await asyncio.gather(*self._warmers, return_exceptions=True)
+        await asyncio.sleep(0)  # the transports close their sockets in the loop's next turn
 
     def close(self) -> None:
-        """Abort every idle connection now; busy ones end with their exchanges."""
+        """Abort every idle connection now; busy ones end with their exchanges. Nothing more can be sent."""
         self._closed = True
         for task in self._warmers:
             task.cancel()
         if self._sweeper is not None:
             self._sweeper.cancel()
         self._close_idle()
+        for bucket in self._buckets.values():
+            for waiter in bucket.waiters:
+                if not waiter.done():
+                    waiter.set_exception(_closed())
+            bucket.waiters.clear()
 
     def _close_idle(self) -> None:
         for bucket in self._buckets.values():
             while bucket.idle:
                 bucket.idle.pop().abort()
 
-    async def _acquire(self, origin: Origin, bucket: _Bucket, timeouts: Timeouts) -> tuple[Connection, bool]:
-        while True:
-            while bucket.idle:
-                connection = bucket.idle.pop()
-                if connection.reusable:
-                    bucket.open += 1
-                    connection.info.reused = True
-                    return connection, False
-            if bucket.open < self._per_origin and not bucket.warming:
-                bucket.open += 1
-                try:
-                    return await dial(origin, self.tls, self.via(origin), timeouts.connect), True
-                except BaseException:
-                    self._freed(bucket)
-                    raise
-            await self._wait(bucket, timeouts)
+    # -- places -------------------------------------------------------------------------------------------------
 
-    async def _wait(self, bucket: _Bucket, timeouts: Timeouts) -> None:
-        """Wait for a place or for the connection that is being warmed."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def _acquire(self, origin: Origin, bucket: _Bucket, timeouts: Timeouts) -> tuple[Connection, bool]:
+        """A connection that counts among `open`, and whether it is fresh."""
+        connection = await self._place(bucket, timeouts)
+        if connection is not None and not self._is_good(connection):
+            connection.abort()
+            connection = None
+        if connection is None and self._has_idle(bucket):
+            connection = bucket.idle.pop()
+        if connection is not None:
+            connection.info.reused = True
+            return connection, False
+        try:
+            return await self._dial(origin, timeouts.connect), True
+        except BaseException:
+            self._freed(bucket)
+            raise
+
+    async def _place(self, bucket: _Bucket, timeouts: Timeouts) -> Connection | None:
+        """Take a place at once, or in turn. One request waits for the connection that is being warmed."""
+        free = bucket.open < self._per_origin and not self._closed
+        if free and (bucket.idle or len(bucket.waiters) >= bucket.warming):
+            bucket.open += 1
+            return None
+        if self._closed:
+            raise _closed()
+        waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         bucket.waiters.append(waiter)
         try:
             async with asyncio.timeout(timeouts.head):
-                await waiter
-        except TimeoutError:
-            raise UpstreamError("connect", "no free connection", sent=Sent.NOTHING, timeout=True) from None
-        finally:
+                return await waiter
+        except BaseException as e:
             if waiter in bucket.waiters:
                 bucket.waiters.remove(waiter)
+            elif not waiter.cancelled() and waiter.exception() is None:
+                self._pass_on(bucket, waiter.result())  # given a place in the very moment of giving up
+            if isinstance(e, TimeoutError):
+                raise UpstreamError("connect", "no free connection", sent=Sent.NOTHING, timeout=True) from None
+            raise
+
+    async def _dial(self, origin: Origin, limit: float | None) -> Connection:
+        epoch = self._epoch
+        connection = await dial(origin, self.tls, self.via(origin), limit)
+        connection.epoch = epoch
+        self._connections.add(connection)
+        if self._closed:
+            connection.abort()
+            raise _closed()
+        return connection
 
     async def _warm(self, origin: Origin, bucket: _Bucket) -> None:
+        connection = None
         try:
-            connection = await dial(origin, self.tls, self.via(origin), WARM_LIMIT)
+            connection = await self._dial(origin, WARM_LIMIT)
         except UpstreamError:
+            pass  # the request that follows will see for itself
+        finally:
             bucket.warming -= 1
-            self._freed(bucket, everyone=True)
-            return
-        except BaseException:
-            bucket.warming -= 1
-            self._freed(bucket, everyone=True)
-            raise
-        bucket.warming -= 1
-        self._release(bucket, connection, everyone=True)
+            self._pass_on(bucket, connection)
 
-    def _release(self, bucket: _Bucket, connection: Connection, *, everyone: bool = False) -> None:
+    def _release(self, bucket: _Bucket, connection: Connection) -> None:
+        """An exchange is over: its place, and the connection if it is still good, go to whoever waits longest."""
         connection.response = None
-        if connection.reusable and not self._closed:
-            connection.idle_since = asyncio.get_running_loop().time()
-            bucket.idle.append(connection)
-            self._schedule_sweep()
-        elif not connection.closed:
-            connection.abort()
-        self._freed(bucket, everyone=everyone)
+        self._pass_on(bucket, connection)
 
-    def _freed(self, bucket: _Bucket, *, everyone: bool = False) -> None:
-        bucket.open -= 1
+    def _freed(self, bucket: _Bucket) -> None:
+        self._pass_on(bucket, None)
+
+    def _pass_on(self, bucket: _Bucket, connection: Connection | None) -> None:
+        if connection is not None and (self._closed or connection.epoch != self._epoch or not connection.reusable):
+            connection.abort()
+            connection = None
         while bucket.waiters:
             waiter = bucket.waiters.popleft()
             if not waiter.done():
-                waiter.set_result(None)
-                if not everyone:
-                    return
+                waiter.set_result(connection)
+                return
+        bucket.open -= 1
+        if connection is not None:
+            connection.idle_since = asyncio.get_running_loop().time()
+            bucket.idle.append(connection)
+            self._schedule_sweep()
+
+    def _has_idle(self, bucket: _Bucket) -> bool:
+        """Whether the connection used last is good; those that are not are dropped on the way to it."""
+        now = asyncio.get_running_loop().time()
+        while bucket.idle:
+            connection = bucket.idle[-1]
+            if now - connection.idle_since <= self._idle_limit and self._is_good(connection):
+                return True
+            bucket.idle.pop().abort()
+        return False
+
+    def _is_good(self, connection: Connection) -> bool:
+        return connection.reusable and not connection.stale
+
+    # -- idle ---------------------------------------------------------------------------------------------------
 
     def _schedule_sweep(self) -> None:
         if self._sweeper is None:
@@ -193,3 +242,7 @@ class Pool:
             left = left or bool(bucket.idle)
         if left:
             self._schedule_sweep()
+
+
+def _closed() -> UpstreamError:
+    return UpstreamError("connect", "the pool is closed", sent=Sent.NOTHING)
