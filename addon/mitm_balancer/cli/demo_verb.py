@@ -12,7 +12,8 @@ from typing import Any
 
 from mitm_balancer.cli.demo_client import HOST, Event, Head, ask
 from mitm_balancer.cli.demo_stage import LIMIT, stage
-from mitm_balancer.cli.output import countdown, print_json
+from mitm_balancer.cli.output import countdown, own_command, print_json
+from mitm_balancer.paths import config_path, home_path
 from mitm_balancer.testing import Record
 
 AGENT_KEY = "key-of-the-agent"
@@ -103,7 +104,13 @@ def _conclusion(seen: Seen, ledger: Sequence[Record], problems: Sequence[str]) -
         lines.append(f"  attempt {number}  account {record.label or 'unknown':6} -> {record.status}   {note}")
     if problems:
         return [*lines, "", *(f"FAILED: {problem}" for problem in problems), "", "The proxy said:", seen.proxy_log]
-    return [*lines, "", f"It works: the agent saw one 200 with {len(seen.events)} events, and no limit."]
+    return [
+        *lines,
+        "",
+        f"It works: the agent saw one 200 with {len(seen.events)} events, and no limit.",
+        f"With accounts of your own in {config_path(None, home_path())[0]}:",
+        f"  {own_command()} exec -- claude",
+    ]
 
 
 def _as_json(seen: Seen, ledger: Sequence[Record], problems: Sequence[str]) -> dict[str, Any]:

@@ -7,12 +7,16 @@ import os
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 WIDTH = 80
 """Columns that every table fits, whatever the terminal."""
+
+NARROWEST = 20
+"""Columns that the last one gets at least."""
 
 
 class CliError(Exception):
@@ -34,14 +38,16 @@ def print_json(data: Any) -> None:
 
 
 def table(rows: Sequence[Sequence[str]], width: int = WIDTH) -> list[str]:
-    """Lines with aligned columns; the last column is cut with an ellipsis so that no line is longer than `width`."""
+    """Lines with aligned columns. The last column is wrapped below itself, so that no line is longer than `width`."""
     if not rows:
         return []
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    left = sum(widths) + 2 * len(widths)
     lines = []
     for row in rows:
-        line = "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[-1]]).rstrip()
-        lines.append(line if len(line) <= width else line[: width - 1] + "…")
+        start = "".join(cell.ljust(w + 2) for cell, w in zip(row, widths, strict=False))
+        first, *more = textwrap.wrap(row[-1], max(width - left, NARROWEST)) or [""]
+        lines += [(start + first).rstrip(), *(" " * left + part for part in more)]
     return lines
 
 
