@@ -22,6 +22,7 @@ from mitm_balancer.providers import limits
 from mitm_balancer.providers.answer import Answer
 from mitm_balancer.providers.common_errors import CODES, STATUS_OF_CODE, STATUSES
 from mitm_balancer.providers.limits import Window
+from mitm_balancer.providers.masking import mask
 from mitm_balancer.providers.model import ErrorRule, Provider
 
 type Headers = Sequence[tuple[bytes, bytes]]
@@ -134,7 +135,7 @@ def _judge(provider: Provider, answer: Answer, model: str | None) -> Outcome:
         wait=_pushback(rule, case),
         redispatch=rule.verdict in _REDISPATCHED if rule.redispatch is None else rule.redispatch,
         capacity=rule.capacity,
-        message=" ".join(answer.message.split())[:MESSAGE_CHARS],
+        message=mask(" ".join(answer.message.split()))[:MESSAGE_CHARS],
         status=answer.status,
     )
 
