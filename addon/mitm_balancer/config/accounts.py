@@ -67,7 +67,7 @@ def _account(value: Value, providers: Mapping[str, Provider], folder: Path) -> A
     )
     if provider is None or alias is None or credential is None:
         return None
-    if providers[provider].needs_base_url and "base_url" not in table.entries:
+    if "base_url" not in table.entries and providers[provider].needs_base_url and not providers[provider].hosts:
         value.bad(f"base_url is missing: {provider} has no address of its own, each account states its endpoint")
     return spec
 

@@ -70,13 +70,19 @@ def _extended(builtin: Provider, table: Table) -> Provider:
     dialect = table.get("dialect", _dialect, builtin.dialect)
     auth = table.get("auth", _auth, None)
     paths = table.get("paths", many(_path, least=1), None)
-    return dataclasses.replace(
+    provider = dataclasses.replace(
         builtin,
         hosts=tuple(dict.fromkeys((*builtin.hosts, *hosts))),
         dialect=dialect,
         paths=builtin.paths if paths is None else path_rules(paths, dialect),
-        forms=builtin.forms if auth is None else (CredentialForm(auth),),
     )
+    return provider if auth is None else _signed_by(provider, auth)
+
+
+def _signed_by(provider: Provider, auth: Auth) -> Provider:
+    """The credential stands in one place, whatever its shape and whatever the path's own rule says."""
+    paths = tuple(dataclasses.replace(rule, auth=None, mirror=False) for rule in provider.paths)
+    return dataclasses.replace(provider, forms=(CredentialForm(auth),), paths=paths)
 
 
 def path_rules(globs: tuple[str, ...], dialect: Dialect) -> tuple[PathRule, ...]:

@@ -99,8 +99,8 @@ class Store:
         if model is not None:
             sql = "DELETE FROM cooldowns WHERE name = ? AND model = ?"
             return self._writer.put(Write(("cooldown", name, model), sql, (name, model), durable=True))
-        everything = Write(("cooldown", name), "DELETE FROM cooldowns WHERE name = ?", (name,), durable=True)
-        return self._writer.put(everything, instead_of=lambda key: key[:2] == ("cooldown", name))
+        sql = "DELETE FROM cooldowns WHERE name = ?"
+        return self._writer.put(Write(("cooldown", name), sql, (name,), durable=True))
 
     def cooldowns(self) -> list[CooldownRow]:
         """All that are stored, ended ones too: `rows.remaining` tells how long each still runs."""

@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,18 +75,16 @@ class Writer:
         lost = f", {self._lost} lost" if self._lost else ""
         return f"{self.trouble} ({len(self._pending)} writes waiting{lost})"
 
-    def put(self, write: Write, *, instead_of: Callable[[Key], bool] | None = None) -> Future[bool]:
+    def put(self, write: Write) -> Future[bool]:
         """Hand over a write. The result is True when it is on disk, False when it has to wait for better times.
 
-        `instead_of` names waiting writes that this one makes void. Never raises, never blocks on the disk.
+        Writes of different keys keep their order. Never raises, never blocks on the disk.
         """
         future: Future[bool] = Future()
         # So that no caller's timeout can cancel it: the writer answers it in any case.
         future.set_running_or_notify_cancel()
         with self._changed:
-            for key in [key for key in self._pending if instead_of(key)] if instead_of else ():
-                self._supersede(key, write)
-            self._supersede(write.key, write)
+            self._supersede(write)
             self._pending[write.key] = write
             if self._stopping or (write.durable and self.trouble is not None):
                 future.set_result(False)
@@ -117,8 +115,8 @@ class Writer:
             self._due = due
             self._changed.notify()
 
-    def _supersede(self, key: Key, write: Write) -> None:
-        if (older := self._pending.pop(key, None)) is not None:
+    def _supersede(self, write: Write) -> None:
+        if (older := self._pending.pop(write.key, None)) is not None:
             write.waiting += older.waiting
             # The older one may be on its way to the disk: it must not answer what the newer one now answers for.
             older.waiting = []

@@ -102,7 +102,7 @@ async def test_command_gives_its_first_line(tmp_path: Path) -> None:
     assert await resolve(Command(("echo", "$HOME;*"))) == Secret("$HOME;*")
 
 
-async def test_a_failing_command_shows_its_code_and_not_its_output() -> None:
+async def test_a_failing_command_shows_its_code_and_not_its_output(capfd: pytest.CaptureFixture[str]) -> None:
     text = await refusal(python(f"print('{CANARY}'); import sys; print('{CANARY}', file=sys.stderr); sys.exit(3)"))
     assert text.startswith(f"command {sys.executable} ended with exit code 3: run it by hand")
     assert "was ended by signal 9" in await refusal(python("import os; os.kill(os.getpid(), 9)"))
@@ -110,6 +110,7 @@ async def test_a_failing_command_shows_its_code_and_not_its_output() -> None:
     assert "printed a line of more than" in await refusal(python(f"print('{CANARY}' * 10_000)"))
     text = await refusal(Command(("/nowhere/op", CANARY)))
     assert text.startswith("command /nowhere/op cannot be started: No such file")
+    assert "PLANTED" not in "".join(capfd.readouterr())
 
 
 async def test_a_command_that_hangs_is_ended_with_all_its_children(

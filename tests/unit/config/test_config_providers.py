@@ -55,6 +55,8 @@ def test_the_defaults_are_an_openai_compatible_gateway() -> None:
         ("/a/messages", "/a/messages", Dialect.ANTHROPIC_MESSAGES),
         ("/a/messages", "/v1/messages", None),
         ("/v1/resp*", "/v1/responses", Dialect.OPENAI_RESPONSES),
+        ("*v1/*", "/v1/responses", Dialect.OPENAI_RESPONSES),
+        ("*v1/*", "/a/v1/b/messages", Dialect.ANTHROPIC_MESSAGES),
     ],
 )
 def test_sibling_dialects_stay_within_the_globs(paths: str, path: str, expected: Dialect | None) -> None:
@@ -147,11 +149,29 @@ def test_other_keys_of_a_builtin_are_replaced_when_given() -> None:
     assert spoken(found, "/v1/messages") is None
 
 
+@pytest.mark.parametrize("name", [known.name for known in BUILTIN])
+def test_auth_of_a_builtin_holds_on_every_path(name: str) -> None:
+    found = provider("auth: {header: x-corp}", name)
+    assert [(rule.auth, rule.mirror) for rule in found.paths] == [(None, False)] * len(found.paths)
+    assert [(rule.pattern, rule.dialect) for rule in found.paths] == [
+        (rule.pattern, rule.dialect) for known in BUILTIN if known.name == name for rule in known.paths
+    ]
+
+
+def test_a_provider_without_an_address_needs_one() -> None:
+    account = "accounts: [{provider: azure, alias: a, credential: {env: A}%s}]"
+    (found,) = errors(account % "")
+    assert found.startswith("config.yaml:1: accounts[0]: base_url is missing: azure has no address of its own")
+    assert parse(account % ", base_url: 'https://me.openai.azure.com'", "c").accounts
+    assert parse(account % "" + "\nproviders: {azure: {hosts: [me.openai.azure.com]}}", "c").accounts
+
+
 def test_accounts_may_name_the_users_providers() -> None:
     text = "accounts: [{provider: corp, alias: a, credential: {env: A}}]\nproviders: {corp: {hosts: [%s]}}"
     assert parse(text % "a.example", "c").accounts[0].name == "corp/a"
     # A mistake in the provider is told once, not again for each of its accounts.
     assert len(errors(text % "'a b'")) == 1
+    assert len(errors(text.replace("hosts: [%s]", "auth: bearer"))) == 1
 
 
 def test_no_providers_are_the_builtin_ones() -> None:

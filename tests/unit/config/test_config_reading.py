@@ -290,6 +290,14 @@ def test_no_error_shows_a_credential(text: str) -> None:
     assert "PLANTED" not in "\n".join(errors(text))
 
 
+@pytest.mark.parametrize("odd", ["sk-1234", "0123456789abcdef0123456789"])
+def test_what_may_be_a_credential_is_not_quoted_back(odd: str) -> None:
+    (found,) = errors(f"accounts: [{{provider: openai, alias: '{odd} ', credential: {{env: A}}}}]")
+    assert found == f'config.yaml:1: accounts[0].alias: expected a-z 0-9 . _ -, got "({len(odd) + 1} characters)"'
+    (found,) = errors(f"{odd}: 1")
+    assert odd not in found
+
+
 def test_no_repr_shows_a_credential() -> None:
     command = f"accounts: [{{provider: openai, alias: a, credential: {{command: 'echo {CANARY}'}}}}]"
     literal = f"accounts: [{{provider: openai, alias: a, credential: {CANARY}}}]"
