@@ -3,11 +3,12 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from processes import accepts, balancer, free_port, started, wait_for
+from processes import BALANCER, accepts, balancer, environ, free_port, started, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -102,6 +103,30 @@ def test_signals_reach_the_agent(home: Path, number: signal.Signals) -> None:
         process.send_signal(number)
 
         assert process.wait(5) == 42
+
+
+def test_ctrl_c_in_a_terminal_reaches_the_agent_once(home: Path) -> None:
+    code = (
+        "import signal, sys, time\n"
+        "hits = []\n"
+        "signal.signal(signal.SIGINT, lambda *_: hits.append(1))\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(0.5)\n"
+        "time.sleep(0.5)\n"
+        "sys.exit(40 + len(hits))\n"
+    )
+    in_terminal = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+    command = [sys.executable, "-c", in_terminal, *BALANCER, "exec", "--", sys.executable, "-c", code]
+    with subprocess.Popen(command, env=environ(home), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        while b"ready" not in process.stdout.readline():
+            pass
+        process.stdin.write(b"\x03")
+        process.stdin.flush()
+        process.stdout.read()
+
+    assert process.returncode == 41
 
 
 def test_an_agent_that_a_signal_ended_gives_what_a_shell_gives(home: Path) -> None:

@@ -133,3 +133,21 @@ def test_the_web_interface_prints_its_address_with_the_token(home: Path) -> None
         )
         assert f"http://127.0.0.1:{web}/?token=" in line
         assert accepts(web)
+
+
+@pytest.mark.parametrize("words", [["--set", "x=1"], ["--web", "--set", "web_port=0"]])
+def test_our_addon_stands_right_before_nextlayer(home: Path, tmp_path: Path, words: list[str]) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from mitmproxy import ctx\n"
+        "def load(loader): loader.add_option('x', str, '', 'x')\n"
+        "def running():\n"
+        "    names = [type(addon).__name__ for addon in ctx.master.addons.chain]\n"
+        "    print('chain', names.index('NextLayer') - names.index('BalancerAddon'), len(names), flush=True)\n"
+    )
+    with started(home, "run", "-p", "0", "-s", str(script), *words) as process:
+        assert process.stdout is not None
+        _, distance, length = next(line for line in process.stdout if line.startswith("chain")).split()
+
+    assert int(distance) == 1
+    assert (int(length) > 30) == ("--web" in words)
