@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import AsyncIterator
-from typing import cast
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import cast
 
 from mitm_balancer.core.verdict import Sent
@@ -149,6 +148,8 @@ class Connection(asyncio.Protocol):
             self.transport.write(frame_chunk(chunk) if chunked else chunk)
             await self._drained(response, limit)
         if response.refused.is_set():
+            if isinstance(body, AsyncGenerator):
+                await body.aclose()  # its source is told now, not when it is collected
             return
         if chunked:
             self.transport.write(b"0\r\n\r\n")

@@ -91,7 +91,7 @@ class RawServer:
         self.accepted += 1
         try:
             await self.script(Peer(reader, writer))
-        except Exception as e:
+        except Exception as e:  # noqa: BLE001  (told at the end)
             self.problems.append(e)
         finally:
             writer.close()

@@ -53,8 +53,8 @@ async def test_the_head_leaves_byte_for_byte(pool: Pool) -> None:
     seen = await _received(pool, b"body", headers, 4)
 
     assert seen == (
-        b"POST /v1/x?beta=true&q=%20 HTTP/1.1\r\nHost: api.example\r\nX-Stainless-Lang: js\r\nx-dup: 1\r\nACCEPT: */*\r\n"
-        b"x-dup: 2\r\nx-empty: \r\nx-latin: caf\xe9\r\ncontent-length: 4\r\n\r\nbody"
+        b"POST /v1/x?beta=true&q=%20 HTTP/1.1\r\nHost: api.example\r\nX-Stainless-Lang: js\r\nx-dup: 1\r\n"
+        b"ACCEPT: */*\r\nx-dup: 2\r\nx-empty: \r\nx-latin: caf\xe9\r\ncontent-length: 4\r\n\r\nbody"
     )
 
 
