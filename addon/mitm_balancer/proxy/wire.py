@@ -7,9 +7,8 @@ duplicates, body bytes.
 
 from __future__ import annotations
 
-import re
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mitmproxy import http
@@ -25,7 +24,8 @@ _CARRIERS = frozenset(name.encode() for name in CARRIER_HEADERS)
 _HOP_BY_HOP = frozenset({b"proxy-connection", b"proxy-authorization", b"proxy-authenticate", b"keep-alive", b"te"})
 """Never forwarded (RFC 9110 7.6.1). `connection: keep-alive` stays: it is true for our hop as well."""
 
-_QUERY_KEY = re.compile(rf"([?&](?:{'|'.join(map(re.escape, sorted(CARRIER_QUERIES)))})=)([^&#]*)")
+_FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding"})
+"""Never hop-by-hop, whatever Connection says: without them the request would be another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,13 @@ class Hidden:
 
     def __bool__(self) -> bool:
         """Whether the client brought a credential at all (cookies alone are none)."""
-        return bool(self.queries) or any(name != b"cookie" for name, _ in self.headers)
+        return bool(self.queries) or any(value and name != b"cookie" for name, value in self.headers)
 
 
-def hide(request: http.Request, names: frozenset[bytes] = _CARRIERS) -> Hidden:
-    """Take the carriers in `names` (see `carriers`) and the key in the query out of what the flow will show."""
+def hide(
+    request: http.Request, names: frozenset[bytes] = _CARRIERS, queries: frozenset[str] = CARRIER_QUERIES
+) -> Hidden:
+    """Take the carriers in `names` and `queries` (see `carriers`, `query_carriers`) out of what the flow will show."""
     taken: list[tuple[bytes, bytes]] = []
     fields: list[tuple[bytes, bytes]] = []
     for name, value in request.headers.fields:
@@ -52,17 +54,30 @@ def hide(request: http.Request, names: frozenset[bytes] = _CARRIERS) -> Hidden:
             fields.append((name, HIDDEN))
         else:
             fields.append((name, value))
-    queries: list[str] = []
     if taken:
         request.headers = http.Headers(fields)
-    if "key=" in request.path:
+    return Hidden(tuple(taken), _hide_query(request, queries))
 
-        def put(found: re.Match[str]) -> str:
-            queries.append(found[2])
-            return found[1] + HIDDEN.decode()
 
-        request.path = _QUERY_KEY.sub(put, request.path)
-    return Hidden(tuple(taken), tuple(queries))
+def _hide_query(request: http.Request, names: frozenset[str]) -> tuple[str, ...]:
+    path, mark, query = request.path.partition("?")
+    if not mark:
+        return ()
+    taken: list[str] = []
+    pairs = query.split("&")
+    for i, pair in enumerate(pairs):
+        name, _, value = pair.partition("=")
+        if value and value != HIDDEN.decode() and _names(pair, names):
+            taken.append(value)
+            pairs[i] = f"{name}={HIDDEN.decode()}"
+    if taken:
+        request.path = f"{path}?{'&'.join(pairs)}"
+    return tuple(taken)
+
+
+def _names(pair: str, names: frozenset[str]) -> bool:
+    """Whether this part of a query is one of `names`, however its name is escaped."""
+    return urllib.parse.unquote_plus(pair.partition("=")[0]) in names
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,29 +100,50 @@ def carriers(provider: Provider) -> frozenset[bytes]:
     return _CARRIERS | {form.auth.header.encode() for form in provider.forms if form.auth.header}
 
 
+def query_carriers(provider: Provider) -> frozenset[str]:
+    """Query parameters that may hold a credential for this provider."""
+    return CARRIER_QUERIES | {form.auth.query for form in provider.forms if form.auth.query}
+
+
 def leaving(provider: Provider) -> frozenset[bytes]:
     """Header names that never go out with an account's credential: all carriers, and account-bound companions."""
     return carriers(provider) | {companion.encode() for companion in provider.companions}
 
 
 def for_client(request: http.Request, hidden: Hidden) -> RawHeaders:
-    """The client's own fields with its own credential back in its places."""
+    """The client's own fields with its own credential back in its places.
+
+    A place that nothing is known for (a flow replayed from a dump) goes: the placeholder is no credential.
+    """
     waiting: dict[bytes, list[bytes]] = {}
     for name, value in hidden.headers:
         waiting.setdefault(name, []).append(value)
     fields: list[tuple[bytes, bytes]] = []
-    for name, value in _base_fields(request):
-        if value == HIDDEN and (values := waiting.get(name.lower())):
-            fields.append((name, values.pop(0)))
-        else:
+    for name, value in request.headers.fields:
+        if value != HIDDEN:
             fields.append((name, value))
-    return tuple(fields)
+        elif values := waiting.get(name.lower()):
+            fields.append((name, values.pop(0)))
+    return tuple(_base_fields(request, fields))
 
 
 def client_target(request: http.Request, hidden: Hidden) -> bytes:
     """The client's own path and query."""
+    path, mark, query = request.path.partition("?")
     values = iter(hidden.queries)
-    return _QUERY_KEY.sub(lambda found: found[1] + next(values, found[2]), request.path).encode("latin-1", "replace")
+    pairs: list[str] = []
+    for pair in query.split("&"):
+        name, equals, value = pair.partition("=")
+        if value != HIDDEN.decode():
+            pairs.append(pair)
+        elif (own := next(values, None)) is not None:
+            pairs.append(name + equals + own)
+    return _raw(f"{path}{mark}{'&'.join(pairs)}")
+
+
+def _raw(path: str) -> bytes:
+    """The bytes that mitmproxy made this text from."""
+    return path.encode("utf-8", "surrogateescape")
 
 
 def for_account(
@@ -127,7 +163,7 @@ def for_account(
     fields: list[tuple[bytes, bytes]] = []
     place: int | None = None
     placed = not name
-    for field_name, value in _base_fields(request):
+    for field_name, value in _base_fields(request, request.headers.fields):
         lower = field_name.lower()
         if lower == b"host" and host is not None:
             fields.append((field_name, host))
@@ -147,10 +183,11 @@ def account_target(request: http.Request, carrier: Carrier, base_path: str = "")
     """The path under the account's base URL, without the client's key, with the account's if it stands in the query."""
     path, mark, query = request.path.partition("?")
     path = join_path(base_path, path)
-    parts = [p for p in query.split("&") if p.partition("=")[0] not in CARRIER_QUERIES] if mark else []
+    names = CARRIER_QUERIES | ({carrier.auth.query} if carrier.auth.query else set())
+    parts = [p for p in query.split("&") if not _names(p, names)] if mark else []
     if carrier.auth.query:
         parts.append(f"{carrier.auth.query}={urllib.parse.quote(carrier.credential, safe='')}")
-    return (f"{path}?{'&'.join(parts)}" if parts else path).encode("latin-1", "replace")
+    return _raw(f"{path}?{'&'.join(parts)}" if parts else path)
 
 
 def hide_cookies(response: http.Response) -> tuple[bytes, ...]:
@@ -168,7 +205,9 @@ def with_cookies(response: http.Response, cookies: tuple[bytes, ...]) -> http.Re
         return response
     waiting = iter(cookies)
     sent = response.copy()
-    sent.headers = http.Headers([(n, next(waiting, v) if v == HIDDEN else v) for n, v in response.headers.fields])
+    sent.headers = http.Headers(
+        [(n, next(waiting, v) if n.lower() == b"set-cookie" else v) for n, v in response.headers.fields]
+    )
     return sent
 
 
@@ -196,44 +235,55 @@ def default_host(origin: Origin) -> bytes:
     return name.encode("ascii" if name.isascii() else "idna")
 
 
-def _base_fields(request: http.Request) -> Iterator[tuple[bytes, bytes]]:
-    """The flow's fields, fit for an HTTP/1.1 hop: hop-by-hop ones out, Host and a length in when h2 had none."""
-    fields = request.headers.fields
+def _base_fields(request: http.Request, fields: Sequence[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """Fields fit for an HTTP/1.1 hop: hop-by-hop ones out, Host and a length in when the client's version had none."""
     dropped = _HOP_BY_HOP | _named_in_connection(fields)
+    if not any(name.lower() == b"host" for name, _ in fields):
+        yield b"host", request.data.authority or default_host(Origin(request.scheme, request.host, request.port))
     if request.is_http2 or request.is_http3:
         fields = _from_h2(request, fields)
     for name, value in fields:
         lower = name.lower()
-        if lower in dropped or (lower == b"connection" and b"close" in value.lower()):
-            continue
-        yield name, value
+        if lower == b"connection":
+            value = _connection(value)  # noqa: PLW2901
+            if not value:
+                continue
+        if lower not in dropped:
+            yield name, value
+
+
+def _tokens(value: bytes) -> list[bytes]:
+    return [token.strip() for token in value.split(b",")]
+
+
+def _connection(value: bytes) -> bytes:
+    """What of a Connection field is true for our hop as well: an upgrade is answered by the provider."""
+    ours = [token for token in _tokens(value) if token.lower() in (b"keep-alive", b"upgrade")]
+    return value if len(ours) == value.count(b",") + 1 else b", ".join(ours)
 
 
 def _named_in_connection(fields: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
-    named = {
-        token.strip().lower() for name, value in fields if name.lower() == b"connection" for token in value.split(b",")
-    }
-    # Upgrade travels on: a WebSocket handshake is answered by the provider.
-    return frozenset(named - {b"keep-alive", b"close", b"upgrade", b""})
+    named = {token.lower() for name, value in fields if name.lower() == b"connection" for token in _tokens(value)}
+    return frozenset(named - {b"keep-alive", b"close", b"upgrade", b"connection"} - _FRAMING)
 
 
-def _from_h2(request: http.Request, fields: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
-    names = {name.lower() for name, _ in fields}
-    head: list[tuple[bytes, bytes]] = []
-    if b"host" not in names:
-        head.append((b"host", (request.authority or request.host).encode("latin-1", "replace")))
-    # RFC 9113 8.2.3: cookies may be split in h2 and are one field in HTTP/1.1.
-    cookies = [value for name, value in fields if name.lower() == b"cookie"]
-    if len(cookies) > 1:
-        rest = [f for f in fields if f[0].lower() != b"cookie"]
-        fields = (*rest, (b"cookie", HIDDEN if HIDDEN in cookies else b"; ".join(cookies)))
-    tail: list[tuple[bytes, bytes]] = []
-    if not names & {b"content-length", b"transfer-encoding"} and request.method not in ("GET", "HEAD", "OPTIONS"):
-        content = request.raw_content
-        tail.append(
-            (b"content-length", b"%d" % len(content)) if content is not None else (b"transfer-encoding", b"chunked")
-        )
-    return (*head, *fields, *tail)
+def _from_h2(request: http.Request, fields: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """RFC 9113 8.2.3: cookies may be split in h2 and are one field in HTTP/1.1; a body needs its length there."""
+    jar = b"; ".join(value for name, value in fields if name.lower() == b"cookie")
+    made: list[tuple[bytes, bytes]] = []
+    cookie_seen = False
+    for name, value in fields:
+        if name.lower() != b"cookie":
+            made.append((name, value))
+        elif not cookie_seen:
+            cookie_seen = True
+            made.append((name, jar))
+    content = request.raw_content
+    framed = any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in fields)
+    if not framed and (content or request.method not in ("GET", "HEAD", "OPTIONS")):
+        length = (b"transfer-encoding", b"chunked") if content is None else (b"content-length", b"%d" % len(content))
+        made.append(length)
+    return made
 
 
 def _with_tokens(fields: list[tuple[bytes, bytes]], form: CredentialForm) -> list[tuple[bytes, bytes]]:
@@ -249,8 +299,8 @@ def _without_token(fields: list[tuple[bytes, bytes]], header: bytes, token: byte
     for name, value in fields:
         if name.lower() != header or token not in value:
             yield name, value
-        elif kept := b",".join(part for part in value.split(b",") if part.strip() != token):
-            yield name, kept.strip()
+        elif kept := b",".join(part for part in value.split(b",") if part.strip() != token).strip():
+            yield name, kept
 
 
 def _add_token(fields: list[tuple[bytes, bytes]], header: bytes, token: bytes) -> None:
@@ -258,6 +308,6 @@ def _add_token(fields: list[tuple[bytes, bytes]], header: bytes, token: bytes) -
         return
     for i, (name, value) in enumerate(fields):
         if name.lower() == header:
-            fields[i] = (name, value + b"," + token)
+            fields[i] = (name, value + b"," + token if value.strip() else token)
             return
     fields.append((header, token))
