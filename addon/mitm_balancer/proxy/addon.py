@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -261,6 +261,10 @@ def _has_proxyauth() -> bool:
     return "proxyauth" in ctx.options and bool(ctx.options.proxyauth)
 
 
+def _get_scripts() -> Sequence[str]:
+    return ctx.options.scripts if "scripts" in ctx.options else ()
+
+
 def _bodies_are_wanted() -> bool:
     """Bodies are kept where somebody looks at them or saves them, and only there."""
     options = ctx.options
@@ -270,6 +274,9 @@ def _bodies_are_wanted() -> bool:
 
 
 def _is_observed() -> bool:
-    """Whether anything but ourselves sees flows: a user interface, a dump, a script."""
-    addons = ctx.master.addons
-    return any(addons.get(name) is not None for name in ("view", "dumper", "save", "scriptloader"))
+    """Whether anything but ourselves sees flows: a user interface, a dump, somebody's script."""
+    options, addons = ctx.options, ctx.master.addons
+    if addons.get("view") is not None or _bodies_are_wanted():
+        return True
+    dumped = addons.get("dumper") is not None and options.flow_detail > 0
+    return dumped or any(not path.endswith("balancer.py") for path in _get_scripts())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import time
 from typing import Any
@@ -21,6 +22,9 @@ from mitm_balancer.upstream.base import ConnInfo, RawHeaders, UpstreamResponse
 
 METADATA = "mitm_balancer"
 """Key of `flow.metadata` under which the decision lies."""
+
+SHOW_DELAY = 0.03
+"""Seconds: beyond the time that a redispatch takes, below what a person notices."""
 
 MARK_FAILED = ":red_circle:"
 MARK_REDISPATCHED = ":arrows_counterclockwise:"
@@ -88,8 +92,24 @@ def show_failed_attempt(
     response: http.Response | None,
     record: dict[str, Any],
 ) -> None:
-    """A failed attempt becomes a flow of its own (DESIGN 3.5). The hooks run in the background, after the fact."""
+    """A failed attempt becomes a flow of its own (DESIGN 3.5).
+
+    A moment later, so that copying the flow and running the hooks does not hold up the next attempt.
+    """
+    arguments = (original, number, account, outcome, response, record)
+    asyncio.get_running_loop().call_later(SHOW_DELAY, _show_failed_attempt, *arguments)
+
+
+def _show_failed_attempt(
+    original: http.HTTPFlow,
+    number: int,
+    account: str,
+    outcome: Outcome,
+    response: http.Response | None,
+    record: dict[str, Any],
+) -> None:
     shown = original.copy()
+    shown.error = None
     shown.response = response
     shown.live = False
     shown.marked = MARK_FAILED

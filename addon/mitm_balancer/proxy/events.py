@@ -30,6 +30,16 @@ class HeadReady(CallEvent):
         self.cookies = cookies
 
 
+class Whole(HeadReady):
+    """A complete answer in one go: head, body and end."""
+
+    def __init__(
+        self, flow: http.HTTPFlow, stream_id: int, response: http.Response, cookies: tuple[bytes, ...], body: bytes
+    ) -> None:
+        super().__init__(flow, stream_id, response, cookies)
+        self.body = body
+
+
 class BodyData(CallEvent):
     """Bytes of the body, as they came."""
 

@@ -13,7 +13,7 @@ from mitmproxy.proxy.layers.http import ErrorCode
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.websocket import WebSocketData
 
-from mitm_balancer.proxy.events import BodyBroken, BodyData, BodyEnd, CallEvent, HeadReady
+from mitm_balancer.proxy.events import BodyBroken, BodyData, BodyEnd, CallEvent, HeadReady, Whole
 from mitm_balancer.proxy.hooks import Hooks
 from mitm_balancer.proxy.stream import BalancedLayer
 from mitm_balancer.proxy.wire import hide_cookies
@@ -26,9 +26,12 @@ UPLOAD_LOW_WATER = 256 * 1024
 
 
 class Outlet(Protocol):
-    """Takes an answer in order: head, data..., end or broken. Each call returns when more may come."""
+    """Takes an answer in order: head, data..., end or broken; or whole. Each call returns when more may come."""
 
     async def head(self, response: http.Response) -> None: ...
+
+    async def whole(self, response: http.Response, body: bytes) -> None:
+        """Head, body and end at once."""
 
     async def data(self, data: bytes) -> None: ...
 
@@ -54,13 +57,21 @@ class StreamOutlet:
         elif flow.response is not None:  # an addon has answered
             response = flow.response
             flow.response = None
-            await self.head(response)
-            await self.data(response.raw_content or b"")
-            await self.end()
+            await self.whole(response, response.raw_content or b"")
             return False
         return alive
 
     async def head(self, response: http.Response) -> None:
+        cookies = await self._head(response)
+        await self._emit(HeadReady(self.flow, self.stream_id, self.flow.response or response, cookies))
+
+    async def whole(self, response: http.Response, body: bytes) -> None:
+        cookies = await self._head(response)
+        await self._emit(Whole(self.flow, self.stream_id, self.flow.response or response, cookies, body))
+        await self.hooks.run("response", self.flow)
+
+    async def _head(self, response: http.Response) -> tuple[bytes, ...]:
+        """Run the hooks of the head; the cookies that the flow does not show."""
         cookies = hide_cookies(response)
         self.flow.response = response
         if not await self.hooks.run("responseheaders", self.flow):
@@ -70,7 +81,7 @@ class StreamOutlet:
             if websocket and response.headers.get("upgrade", "").lower() == "websocket":
                 self.flow.websocket = WebSocketData()
             await self.hooks.run("response", self.flow)
-        await self._emit(HeadReady(self.flow, self.stream_id, self.flow.response or response, cookies))
+        return cookies
 
     async def kill(self) -> None:
         """A person or an addon killed the flow: the client's stream is reset. Ends the call."""
@@ -94,7 +105,14 @@ class StreamOutlet:
 
     async def _emit(self, event: CallEvent) -> None:
         await self.handler.server_event(event)
-        await self.handler.drain_writers()
+        if self._unsent():
+            await self.handler.drain_writers()
+
+    def _unsent(self) -> bool:
+        """Whether the client's socket has not taken everything at once, as it does when the client keeps up."""
+        io = self.handler.transports.get(self.handler.client)
+        transport = getattr(io.writer, "transport", None) if io is not None else None
+        return transport is not None and transport.get_write_buffer_size() > 0
 
 
 class FlowOutlet:
@@ -109,6 +127,11 @@ class FlowOutlet:
         response.stream = False
         hide_cookies(response)
         self._response = response
+
+    async def whole(self, response: http.Response, body: bytes) -> None:
+        await self.head(response)
+        await self.data(body)
+        await self.end()
 
     async def data(self, data: bytes) -> None:
         self._body.append(data)

@@ -62,9 +62,8 @@ class Relay:
         if self.observed:
             display.show_decision(self.flow, *describe(self.record), redispatched=False)
         self.committed = True
-        await self.outlet.head(own.response)
-        await self.outlet.data(own.body)
-        await self.outlet.end()
+        self.received = len(own.body)
+        await self.outlet.whole(own.response, own.body)
 
     async def pass_on(
         self, answer: Answer, *, alias: str, account: str, dialect: Dialect | None, note: str = ""
@@ -82,8 +81,13 @@ class Relay:
         if upstream.status == 101:
             self.upgraded = upstream  # type: ignore[assignment]
         self.committed = True
-        await self.outlet.head(response)
         tail = _tail(answer, dialect)
+        if answer.complete and tail is None:
+            upstream.close()
+            self.received = len(answer.prefix)
+            await self.outlet.whole(response, answer.prefix)
+            return None
+        await self.outlet.head(response)
         try:
             await self._body(answer, tail)
         except UpstreamError as e:

@@ -44,7 +44,7 @@ from mitmproxy.proxy.layers.http import (
 )
 from mitmproxy.proxy.utils import expect
 
-from mitm_balancer.proxy.events import BodyBroken, BodyData, BodyEnd, CallEvent, HeadReady
+from mitm_balancer.proxy.events import BodyBroken, BodyData, BodyEnd, CallEvent, HeadReady, Whole
 from mitm_balancer.proxy.wire import with_cookies
 
 UNSENT_LOW_WATER = 64 * 1024
@@ -174,6 +174,10 @@ class BalancedStream(HttpStream):
     def state_relay(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, HeadReady):
             yield from self._commit(event.response, event.cookies)
+            if isinstance(event, Whole):
+                if event.body:
+                    yield from self._body(event.body)
+                yield from self._end()
         elif isinstance(event, BodyData):
             yield from self._body(event.data)
         elif isinstance(event, BodyEnd):
