@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -162,8 +163,9 @@ def test_read_only(home: Path) -> None:
     if os.geteuid() == 0:  # root may write everything: the child becomes nobody
         for path in (home, *home.iterdir()):
             os.chown(path, 65534, 65534)
-        for parent in list(home.parents)[:3]:
-            parent.chmod(0o755)
+        for parent in home.parents:
+            if parent.is_relative_to(tempfile.gettempdir()) and parent != Path(tempfile.gettempdir()):
+                parent.chmod(0o755)
     environment = {**os.environ, "PYTHONPATH": str(Path(schema.__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"}
     child = subprocess.run(
         [sys.executable, "-c", READ_ONLY, str(home)], capture_output=True, text=True, timeout=30, env=environment
