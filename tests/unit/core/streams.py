@@ -77,6 +77,11 @@ WHOLE: dict[Dialect, bytes] = {
 """A complete answer of each dialect, with what a careless reader would trip over."""
 
 
+def halves(data: bytes) -> list[list[bytes]]:
+    """The bytes cut in two at every place, and into single bytes."""
+    return [*([data[:at], data[at:]] for at in range(len(data) + 1)), [data[at : at + 1] for at in range(len(data))]]
+
+
 @st.composite
 def cut(draw: st.DrawFn, data: bytes) -> list[bytes]:
     """The bytes in chunks, cut anywhere; empty chunks occur too."""

@@ -145,6 +145,25 @@ def test_any_chunking_decides_the_same(data: st.DataObject, case: tuple[Dialect,
     assert (gate.eof(), gate.error) == (whole.eof(), whole.error)
 
 
+def test_the_last_event_counts_without_its_blank_line() -> None:
+    gate = Gate(ANTHROPIC)
+    assert gate.feed(named(MESSAGE_START, OVERLOADED).rstrip()) is HOLD
+    assert gate.eof() is FAILED and gate.error == dump(OVERLOADED)
+    gate = Gate(CHAT)
+    assert gate.feed(plain(chunk(content="H")).rstrip()) is HOLD
+    assert gate.eof() is COMMIT
+
+
+def test_an_event_too_long_to_be_read_is_output() -> None:
+    gate = Gate(CHAT, limit=1 << 30)
+    assert gate.feed(b'data: {"choices":[], "x": "' + b"x" * (2 << 20) + b'"}\n\n') is COMMIT
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_json_that_nests_too_deeply_is_malformed(dialect: Dialect) -> None:
+    assert Gate(dialect).feed(b"data: " + b"[" * 60_000 + b"\n\n") is FAILED
+
+
 @given(st.sampled_from(Dialect), st.binary(max_size=120), st.sampled_from(["", "gzip", "br", "zstd", "text/json"]))
 def test_total(dialect: Dialect, data: bytes, kind: str) -> None:
     gate = Gate(dialect, content_type=kind, content_encoding=kind)

@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from streams import WHOLE, cut
+from streams import WHOLE, cut, halves
 
 from mitm_balancer.core.sse import MAX_EVENT, Event, JsonSplitter, SseSplitter, splitter
 
@@ -55,6 +55,25 @@ def test_many_data_lines_are_bounded() -> None:
     found = events(b"data: " + (b"y" * 1000 + b"\ndata: ") * 2000 + b"\n\n")
     assert len(found) == 1 and found[0].truncated
     assert len(found[0].data) < MAX_EVENT + 4000
+
+
+@pytest.mark.parametrize(
+    "stream", [b"\xef\xbb\xbf: a\r\n\r\ndata: 1\r\ndata: 2\r\n\r\nevent: x\rdata: 3\r\rdata: 4\n\n", *WHOLE.values()]
+)
+def test_every_cut_gives_the_same_events(stream: bytes) -> None:
+    for parts in halves(stream):
+        split = SseSplitter()
+        found = [event for part in parts for event in split.feed(part)]
+        assert [*found, *split.eof()] == events(stream), parts
+
+
+@pytest.mark.parametrize("stream", [b'[{"a":"\\"}{"},{"b":{"c":"\\\\"}}]', b'{"a":1}\n{"b":"\xc3\xa4"}'])
+def test_every_cut_gives_the_same_objects(stream: bytes) -> None:
+    expected = JsonSplitter().feed(stream)
+    assert len(expected) == 2
+    for parts in halves(stream):
+        split = JsonSplitter()
+        assert [event for part in parts for event in split.feed(part)] == expected, parts
 
 
 @given(st.data(), st.sampled_from([*WHOLE.values(), b": a\r\n\r\ndata: 1\r\ndata: 2\r\n\r\nevent: x\rdata: 3\r\r"]))

@@ -28,6 +28,7 @@ from streams import (
     delta,
     dump,
     frame,
+    halves,
     named,
     plain,
 )
@@ -61,6 +62,27 @@ def test_a_whole_answer(data: st.DataObject, dialect: Dialect) -> None:
     assert tail.saw_terminal and not tail.mid_event and tail.readable
     assert tail.error is None
     assert tail.last_usage == LAST_USAGE[dialect]
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+def test_a_whole_answer_cut_anywhere(dialect: Dialect, line_end: bytes) -> None:
+    stream = WHOLE[dialect].replace(b"\n", line_end)
+    for parts in halves(stream):
+        tail = watch(dialect, *parts)
+        assert tail.saw_terminal and not tail.mid_event, parts
+        assert tail.last_usage == LAST_USAGE[dialect], parts
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_events_after_the_end_of_a_begun_one_are_found(dialect: Dialect) -> None:
+    """The chunk that ends one event begins the next, with its marks already in it."""
+    stream = WHOLE[dialect]
+    ends = [at + 2 for at in range(len(stream)) if stream.startswith(b"\n\n", at)]
+    for end in ends[:-1]:
+        for more in (40, 60, 90):
+            tail = watch(dialect, stream[: end - 4], stream[end - 4 : end + more], stream[end + more :])
+            assert tail.saw_terminal and tail.last_usage == LAST_USAGE[dialect], (end, more)
 
 
 def test_anthropics_first_usage_is_kept() -> None:

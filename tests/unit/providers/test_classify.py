@@ -243,7 +243,20 @@ def test_a_sockets_error_frame_brings_its_own_headers() -> None:
 
 def test_a_decoded_event_is_not_decoded_again() -> None:
     event = b'{"type":"error","error":{"type":"overloaded_error"}}'
-    assert classify_event(CUSTOM, event, headers=((b"content-encoding", b"br"),), now=NOW).reason == "overloaded_error"
+    for coding in (b"br", b"gzip", b"deflate"):
+        found = classify_event(CUSTOM, event, headers=((b"Content-Encoding", coding),), now=NOW)
+        assert found.reason == "overloaded_error"
+    coded = classify_event(CUSTOM, gzip.compress(event), headers=((b"Content-Encoding", b"gzip"),), now=NOW)
+    assert coded.reason == "http_500"
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 200_000, b'{"error":' * 50_000, b'{"a":"' + b"quotaId " * 20_000, b"<" * 60_000]
+)
+def test_hostile_bodies_are_judged_in_time(body: bytes) -> None:
+    """Too deep, too long, and shaped to make regular expressions backtrack; all providers together."""
+    for provider in BUILTIN:
+        assert classify(provider, 400, (), body, now=NOW).verdict is Verdict.REQUEST_FAULT
 
 
 # -- errors inside a 200 --
