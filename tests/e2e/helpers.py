@@ -1,0 +1,127 @@
+"""What several end-to-end tests share: the four dialects as real clients speak them, accounts in rows, answers read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from e2e.h2client import H2Answer, H2Client
+from e2e.harness import Proxy, account
+from e2e.rawclient import RawAnswer, RawClient
+from mitm_balancer.testing import FakeProvider
+
+type Client = RawClient | H2Client
+type AnyAnswer = RawAnswer | H2Answer
+
+PROTOCOLS = ("h1", "h2")
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """One dialect: where a client sends it, with what, and what marks an event that carries text."""
+
+    name: str
+    provider: str
+    host: str
+    path: str
+    stream_path: str
+    credential: tuple[str, str]
+    """The client's own, which must never arrive at the provider of an account."""
+    text_mark: bytes
+    fields: Callable[[], dict[str, Any]]
+
+    def request(self, *, stream: bool, test_id: str = "") -> tuple[str, str, list[tuple[str, str]], bytes]:
+        """Method, target, headers, body: the arguments of `client.request`."""
+        body = self.fields() | ({"stream": True} if stream and self.stream_path == self.path else {})
+        headers = [("content-type", "application/json"), self.credential]
+        if test_id:
+            headers.append(("x-test-id", test_id))
+        return "POST", self.stream_path if stream else self.path, headers, json.dumps(body).encode()
+
+
+ANTHROPIC = Speech(
+    "anthropic-messages",
+    "anthropic",
+    "api.anthropic.com",
+    "/v1/messages",
+    "/v1/messages",
+    ("x-api-key", "CLIENT-OWN"),
+    b"text_delta",
+    lambda: {"model": "claude-sonnet-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]},
+)
+CHAT = Speech(
+    "openai-chat",
+    "openai",
+    "api.openai.com",
+    "/v1/chat/completions",
+    "/v1/chat/completions",
+    ("authorization", "Bearer CLIENT-OWN"),
+    b'"content":',
+    lambda: {"model": "gpt-5", "messages": [{"role": "user", "content": "hi"}]},
+)
+RESPONSES = Speech(
+    "openai-responses",
+    "openai",
+    "api.openai.com",
+    "/v1/responses",
+    "/v1/responses",
+    ("authorization", "Bearer CLIENT-OWN"),
+    b"output_text.delta",
+    lambda: {"model": "gpt-5", "input": "hi"},
+)
+GEMINI = Speech(
+    "gemini",
+    "gemini",
+    "generativelanguage.googleapis.com",
+    "/v1beta/models/gemini-2.5-flash:generateContent",
+    "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse",
+    ("x-goog-api-key", "CLIENT-OWN"),
+    b'"text":',
+    lambda: {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]},
+)
+SPEECHES = (ANTHROPIC, CHAT, RESPONSES, GEMINI)
+
+
+def key_of(label: str) -> str:
+    return f"KEY-{label.upper()}"
+
+
+def accounts_of(fake: FakeProvider, provider: str, count: int, **fields: Any) -> list[dict[str, Any]]:
+    """`count` accounts `<provider>0`, `<provider>1`, ... in this order, known to the fake under the same labels."""
+    made = []
+    for number in range(count):
+        label = f"{provider}{number}"
+        fake.labels[key_of(label)] = label
+        made.append(account(provider, label, key_of(label), fake, priority=number, **fields))
+    return made
+
+
+async def dial(proxy: Proxy, protocol: str, host: str) -> Client:
+    return await (proxy.dial(host) if protocol == "h1" else proxy.dial_h2(host))
+
+
+def told(answer: AnyAnswer) -> tuple[str, int]:
+    """What `x-balancer` says: the account's alias and the number of attempts."""
+    values = [value for name, value in answer.headers if name.lower() == b"x-balancer"]
+    assert len(values) == 1, f"x-balancer stands {len(values)} times"
+    found = re.fullmatch(rb"request=[0-9a-f]{12}; account=(\S+); attempts=(\d+)", values[0])
+    assert found, values[0]
+    return found[1].decode(), int(found[2])
+
+
+def gaps(answer: AnyAnswer, mark: bytes) -> list[float]:
+    """Seconds between the arrivals of pieces of the body that have this mark."""
+    times = [at for at, data in answer.chunks if mark in data]
+    return [after - before for before, after in zip(times, times[1:], strict=False)]
+
+
+def came_one_by_one(answer: AnyAnswer, mark: bytes, events: int, gap: float) -> None:
+    """The events arrived as the provider sent them, `gap` seconds apart, and not in bunches."""
+    found = gaps(answer, mark)
+    assert len(found) == events - 1, f"{len(found) + 1} pieces for {events} events"
+    bunched = [f"{seconds:.3f}" for seconds in found if seconds < gap / 3]
+    assert len(bunched) <= 1, f"events came together: {bunched} of {len(found)} gaps of {gap} s"
+    assert sum(found) > 0.7 * gap * (events - 1)
