@@ -28,6 +28,7 @@ from mitm_balancer.providers import (
     xai,
     zai,
 )
+from mitm_balancer.providers.defaults import complete
 from mitm_balancer.providers.model import Provider
 
 HTTPS_PORT = 443
@@ -69,7 +70,10 @@ BUILTIN_NAMES: frozenset[str] = frozenset(provider.name for provider in BUILTIN)
 
 
 class Registry:
-    """An immutable lookup; a changed configuration makes a new one. Earlier providers win over later ones."""
+    """An immutable lookup; a changed configuration makes a new one. Earlier providers win over later ones.
+
+    Providers of the user's own are completed with the tables of their dialect (`defaults.complete`).
+    """
 
     __slots__ = ("_by_name", "_exact", "_globs", "_suffixes")
 
@@ -78,7 +82,7 @@ class Registry:
         self._exact: dict[tuple[str, int], tuple[Provider, ...]] = {}
         self._suffixes: dict[tuple[str, int], tuple[Provider, ...]] = {}
         self._globs: dict[int, list[tuple[re.Pattern[str], Provider]]] = {}
-        for provider in providers:
+        for provider in map(complete, providers):
             if provider.name in self._by_name:
                 raise ValueError(f"two providers are named {provider.name!r}")
             self._by_name[provider.name] = provider

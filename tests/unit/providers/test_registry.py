@@ -1,8 +1,12 @@
 """Registry: who claims a host."""
 
+from dataclasses import replace
+
 import pytest
 
-from mitm_balancer.providers.model import Dialect, PathRule, Provider
+from mitm_balancer.core.verdict import Verdict
+from mitm_balancer.providers.classify import classify
+from mitm_balancer.providers.model import Dialect, ErrorRule, PathRule, Provider
 from mitm_balancer.providers.registry import BUILTIN, BUILTIN_NAMES, Registry, split_host
 
 
@@ -66,3 +70,22 @@ def test_names_are_unique() -> None:
 )
 def test_split_host(entry: str, expected: tuple[str, int]) -> None:
     assert split_host(entry) == expected
+
+
+def test_a_gateway_of_the_users_own_knows_what_its_dialect_knows() -> None:
+    """A plan that is used up behind it is told from a burst; its own rows still come first."""
+    own = ErrorRule(Verdict.REQUEST_FAULT, "teapot", status=(418,))
+    corp = Provider(
+        name="corp",
+        hosts=("llm.corp.example",),
+        dialect=Dialect.ANTHROPIC_MESSAGES,
+        paths=(PathRule("*"),),
+        errors=(own,),
+        custom=True,
+    )
+    found = Registry([corp]).get("corp")
+    assert found is not None and found.errors[0] is own
+    headers = ((b"anthropic-ratelimit-unified-5h-status", b"rejected"), (b"retry-after", b"9"))
+    assert classify(found, 429, headers, b"", now=0).verdict is Verdict.QUOTA_EXHAUSTED
+    assert classify(corp, 429, headers, b"", now=0).verdict is Verdict.RATE_LIMITED
+    assert Registry([replace(corp, custom=False)]).get("corp") == replace(corp, custom=False)
