@@ -55,6 +55,8 @@ class Connection(asyncio.Protocol):
         return False  # the transport closes itself; connection_lost follows
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.closed and exc is None:
+            exc = ConnectionAbortedError("aborted")  # by us: not the end of an answer
         self.closed = True
         self.close_reason = exc
         self._can_write.set()
@@ -81,9 +83,9 @@ class Connection(asyncio.Protocol):
 
     @property
     def stale(self) -> bool:
-        """For an idle connection: bytes or an EOF wait in the kernel, which the loop has not come to yet."""
+        """For an idle connection: an end or stray bytes wait in the kernel, and the loop has not come to them yet."""
         sock = None if self.transport is None else self.transport.get_extra_info("socket")
-        return sock is None or _readable(sock.fileno())
+        return sock is None or _hung_up(sock.fileno(), self.info.origin.scheme == "https")
 
     async def exchange(self, request: WireRequest, timeouts: Timeouts) -> Http1Response:
         """Send and wait for the final head. Raises UpstreamError; a failed or cancelled exchange aborts the connection
@@ -172,9 +174,12 @@ async def _next(body: AsyncIterator[bytes], response: Http1Response) -> bytes | 
             await asyncio.wait((chunk,))  # the iterator must have let go before anybody else reads from its source
 
 
-def _readable(fd: int) -> bool:
+def _hung_up(fd: int, secure: bool) -> bool:
+    """Whether the peer has closed or has said something. Under TLS 1.3 unread bytes may be session tickets, which are
+    no fault; Linux tells the end apart from them."""
     if not hasattr(select, "poll"):  # Windows
         return bool(select.select([fd], [], [], 0)[0])
+    end = getattr(select, "POLLRDHUP", select.POLLIN)
     poll = select.poll()
-    poll.register(fd, select.POLLIN)
+    poll.register(fd, end if secure else end | select.POLLIN)
     return bool(poll.poll(0))

@@ -67,10 +67,17 @@ async def dial(origin: Origin, tls: TlsSettings, via: Via | None, limit: float |
         raise UpstreamError("tls", f"TLS: {why}", sent=Sent.NOTHING) from None
     except OSError as e:  # TimeoutError is one: ours, or the kernel's
         ours = timer.expired()
-        why = f"not connected within {limit:g} s" if ours else f"{e.strerror or e or type(e).__name__}"
+        why = f"not connected within {limit:g} s" if ours else _reason(e)
         raise UpstreamError(stage.now, why, sent=Sent.NOTHING, timeout=isinstance(e, TimeoutError)) from None
     except UnicodeError:  # a host name that IDNA cannot encode
         raise UpstreamError(stage.now, f"not a host name: {origin.host[:80]!r}", sent=Sent.NOTHING) from None
+
+
+def _reason(error: OSError) -> str:
+    """`Connection refused` rather than asyncio's `Connect call failed (address)`."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or type(error).__name__
 
 
 class _Stage:
@@ -163,12 +170,11 @@ async def _enter_tunnel(
 
 
 def _fill_tls(connection: Connection) -> None:
-    transport = connection.transport
+    info, transport = connection.info, connection.transport
     assert transport is not None
     tls = transport.get_extra_info("ssl_object")
-    if tls is None:
+    if tls is None or info.origin.scheme != "https":  # the TLS of an operator's proxy is not the provider's
         return
-    info = connection.info
     info.tls_done = time.time()
     info.tls_version = tls.version()
     cipher = tls.cipher()

@@ -134,9 +134,8 @@ class Pool:
     async def _acquire(self, origin: Origin, bucket: _Bucket, timeouts: Timeouts) -> tuple[Connection, bool]:
         """A connection that counts among `open`, and whether it is fresh."""
         connection = await self._place(bucket, timeouts)
-        if connection is not None and not self._is_good(connection):
-            connection.abort()
-            connection = None
+        if connection is not None and not connection.reusable:
+            connection = None  # it was lost on the way here
         if connection is None and self._has_idle(bucket):
             connection = bucket.idle.pop()
         if connection is not None:
@@ -218,13 +217,10 @@ class Pool:
         now = asyncio.get_running_loop().time()
         while bucket.idle:
             connection = bucket.idle[-1]
-            if now - connection.idle_since <= self._idle_limit and self._is_good(connection):
+            if now - connection.idle_since <= self._idle_limit and connection.reusable and not connection.stale:
                 return True
             bucket.idle.pop().abort()
         return False
-
-    def _is_good(self, connection: Connection) -> bool:
-        return connection.reusable and not connection.stale
 
     # -- idle ---------------------------------------------------------------------------------------------------
 

@@ -49,4 +49,4 @@ async def pool(trusting: TlsSettings) -> AsyncIterator[Pool]:
     yield pool
     await pool.aclose()
     await asyncio.sleep(0.01)
-    gc.collect()  # a forgotten socket warns here, and a warning is an error
+    gc.collect(1)  # a forgotten socket warns here, and a warning is an error
