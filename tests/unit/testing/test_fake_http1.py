@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import zlib
 
 import pytest
 
@@ -208,6 +209,28 @@ async def test_sizes_and_codings(fake: FakeProvider) -> None:
     split = await ask(fake, steps.ok(split=7))
     assert max(len(data) for _, data in split.chunks) == 7
     assert "message_stop" in split.text
+
+
+async def test_each_gzipped_event_can_be_read_when_it_comes(fake: FakeProvider) -> None:
+    answer = await ask(fake, steps.gzipped())
+    assert zlib.decompressobj(wbits=31).decompress(answer.chunks[0][1]).endswith(b"\n\n")
+
+
+async def test_a_plain_body_can_be_broken_json(fake: FakeProvider) -> None:
+    answer = await ask(fake, steps.malformed(), stream=False)
+    assert answer.complete
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+        answer.json()
+
+
+async def test_a_half_closed_plain_connection_counts_as_left() -> None:
+    async with FakeProvider({"KEY-A": "a"}, ca=None) as fake:
+        fake.play("a", steps.silence())
+        async with await RawClient.open("127.0.0.1", fake.port) as client:
+            await client.start("POST", "/v1/messages", [KEY], b"{}")
+            await fake.until(lambda: len(fake.ledger) and fake.ledger[0].read_at)
+            client.writer.write_eof()
+            await fake.until(lambda: fake.ledger[0].client_gone)
 
 
 async def test_odd_heads(fake: FakeProvider) -> None:
