@@ -26,8 +26,9 @@ from mitm_balancer.core.health import BreakerPolicy, Cooldown, Health
 from mitm_balancer.core.priority import Priority, TargetInfo
 from mitm_balancer.core.verdict import Verdict
 from mitm_balancer.paths import config_path, home_path
+from mitm_balancer.providers.identity import account_fields
 from mitm_balancer.providers.model import Provider
-from mitm_balancer.providers.registry import BUILTIN, Registry
+from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy import wire
 from mitm_balancer.proxy.addon import BalancerAddon, Settings
 from mitm_balancer.proxy.runtime import Account, Limits, NoRecorder, ProviderPool, Runtime
@@ -162,8 +163,7 @@ class App:
 
     def _apply(self) -> None:
         """Put the configuration in force for new requests; running ones keep what they have."""
-        custom = {provider.name: provider for provider in self.config.providers}
-        providers = [*custom.values(), *(p for p in BUILTIN if p.name not in custom)]
+        providers = [_with_own_hosts(provider, self.config.accounts) for provider in self.config.all_providers()]
         by_name = {provider.name: provider for provider in providers}
         old = self.runtime.pools
         pools: dict[str, ProviderPool] = {}
@@ -287,6 +287,14 @@ class StoreRecorder:
         self.store.add_trace(request_id, record)
 
 
+def _with_own_hosts(provider: Provider, accounts: Iterable[AccountSpec]) -> Provider:
+    """A provider without an address of its own (Azure) is claimed where its accounts' endpoints are."""
+    if not provider.needs_base_url:
+        return provider
+    own = (f"{a.base_url.host}:{a.base_url.port}" for a in accounts if a.provider == provider.name and a.base_url)
+    return dataclasses.replace(provider, hosts=tuple(dict.fromkeys((*provider.hosts, *own))))
+
+
 def open_store(home: Path) -> Store | None:
     """The store of a home, or None with a loud line: traffic goes on without it (P9)."""
     try:
@@ -299,12 +307,12 @@ def open_store(home: Path) -> Store | None:
 def make_account(spec: AccountSpec, provider: Provider, secret: Secret | None) -> Account:
     """The account as attempts need it."""
     carrier = None if secret is None else wire.Carrier(provider.form_for(secret.reveal()), secret.reveal())
-    gone = wire.leaving(provider)
-    base = spec.base_url
-    if base is None:
-        return Account(spec.name, spec.alias, provider, carrier, gone)
+    told = account_fields(provider.name, secret.reveal()) if secret is not None else {}
+    account = Account(spec.name, spec.alias, provider, carrier, wire.leaving(provider), told | dict(spec.identity))
+    if (base := spec.base_url) is None:
+        return account
     origin = Origin(base.scheme, base.host, base.port)
-    return Account(spec.name, spec.alias, provider, carrier, gone, origin, base.path, wire.default_host(origin))
+    return dataclasses.replace(account, origin=origin, base_path=base.path, host=wire.default_host(origin))
 
 
 def dispatch_policy(config: Config) -> DispatchPolicy:

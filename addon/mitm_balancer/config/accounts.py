@@ -26,10 +26,17 @@ KEYS = (
     "concurrency_limit",
     "enabled",
     "policy_tags",
+    "identity",
 )
+IDENTITY = ("account_id", "account_uuid", "project", "location")
+"""What `Provider.account_headers`, `account_body` and `account_path` ask for."""
+
 SOURCES = ("env", "file", "command", "keyring")
 
 _CREDENTIAL = "a string, or one of {env: NAME}, {file: PATH}, {command: ...}, {keyring: NAME}"
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+"""It goes into headers, paths and bodies."""
+
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -63,6 +70,7 @@ def _account(value: Value, providers: Mapping[str, Provider], folder: Path) -> A
         concurrency_limit=table.get("concurrency_limit", whole(1), 8),
         enabled=table.get("enabled", boolean, True),
         policy_tags=table.get("policy_tags", many(text), ()),
+        identity=table.get("identity", _identity, ()),
         line=value.line,
     )
     if provider is None or alias is None or credential is None:
@@ -78,6 +86,18 @@ def known_provider(value: Value, providers: Mapping[str, Provider]) -> str:
     if found not in providers:
         hint = value.suggest(providers) or f" (known: {', '.join(sorted(providers))})"
         raise BadValueError(f"expected a known provider, got {value.shown()}{hint}")
+    return found
+
+
+def _identity(value: Value) -> tuple[tuple[str, str], ...]:
+    table = value.table(IDENTITY)
+    return tuple((word, found) for word, entry in table.entries.items() if (found := entry.take(_id)) is not None)
+
+
+def _id(value: Value) -> str:
+    found = text(value)
+    if not _ID.fullmatch(found):
+        raise BadValueError("expected an id of letters, digits and . _ : -")
     return found
 
 

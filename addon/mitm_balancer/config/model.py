@@ -130,6 +130,8 @@ class AccountSpec:
     concurrency_limit: int = 8
     enabled: bool = True
     policy_tags: tuple[str, ...] = ()
+    identity: tuple[tuple[str, str], ...] = ()
+    """(word, value): ids that belong to the account and travel beside its credential (`project`, `account_uuid`)."""
     line: int = field(default=0, compare=False)
     """Where the account is declared; 0: nowhere in a file."""
 

@@ -21,6 +21,7 @@ PROVIDER = Provider(
         CredentialForm(BEARER, match=r"sk-ant-oat", add_tokens=(("anthropic-beta", "oauth-2025-04-20"),)),
         CredentialForm(Auth(header="x-api-key"), drop_tokens=(("anthropic-beta", "oauth-2025-04-20"),)),
     ),
+    account_body=(("metadata.user_id", "account_uuid"),),
     companions=frozenset({"anthropic-workspace-id"}),
     errors=ERRORS,
     limits=LIMITS,

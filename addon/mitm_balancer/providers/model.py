@@ -151,7 +151,7 @@ class Provider:
     account_headers: tuple[tuple[str, str], ...] = ()
     """(lower-case header, account field): set from the chosen account once the companions left, if it has the field."""
     account_body: tuple[tuple[str, str], ...] = ()
-    """(top-level JSON key, account field): spliced into the request body from the chosen account."""
+    """(path of JSON keys with dots, account field): spliced into the request body from the chosen account."""
     account_path: tuple[tuple[str, str], ...] = ()
     """(regular expression with one group, account field): that part of the path is replaced by the account's."""
     needs_base_url: bool = False

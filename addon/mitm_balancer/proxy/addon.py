@@ -191,7 +191,7 @@ class BalancerAddon:
         claim = runtime.claim(address[0], address[1], request.method, request.path)
         if claim is None:
             return None
-        hidden = wire.hide(request, wire.carriers(claim.pool.provider))
+        hidden = wire.hide(request, wire.carriers(claim.pool.provider), wire.query_carriers(claim.pool.provider))
         return Call(runtime, claim, hidden, observed=_is_observed())
 
     def _hooks_of_master(self) -> Hooks:

@@ -17,6 +17,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 from mitm_balancer.core.dialect import Dialect
 from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause, Stop
 from mitm_balancer.core.verdict import Outcome, Scope, Sent, Verdict
+from mitm_balancer.providers.edits import edit_body
 from mitm_balancer.providers.model import PathKind
 from mitm_balancer.proxy import answers, display, facts, wire
 from mitm_balancer.proxy.attempt import Answer, Result, Rules, attempt
@@ -187,9 +188,9 @@ class Call:
         wire_request = WireRequest(
             origin=account.origin or Origin("https", request.host, request.port),
             method=request.data.method,
-            target=wire.account_target(request, carrier, account.base_path),
-            headers=wire.for_account(request, carrier, gone=account.gone, host=account.host),
-            body=self._body(request),
+            target=wire.account_target(request, carrier, account.base_path, account.edit_path),
+            headers=wire.for_account(request, carrier, gone=account.gone, host=account.host, beside=account.beside),
+            body=self._account_body(request, account),
         )
         name = account.provider.name
         rules = Rules(
@@ -309,6 +310,12 @@ class Call:
         if self._upload is not None:
             return self._upload.chunks()
         return (request.raw_content if self._own_body is None else self._own_body) or b""
+
+    def _account_body(self, request: http.Request, account: Account) -> bytes | AsyncIterator[bytes]:
+        body = self._body(request)
+        if isinstance(body, bytes) and account.edits_body and "content-encoding" not in request.headers:
+            return edit_body(account.provider, account.identity, body)
+        return body
 
     def _close_open(self) -> None:
         if self._open is not None:

@@ -19,6 +19,7 @@ from mitm_balancer.core.health import Cooldown, Health
 from mitm_balancer.core.patience import Patience
 from mitm_balancer.core.priority import Priority
 from mitm_balancer.core.scope import ScopeLearner
+from mitm_balancer.providers.edits import edit_path
 from mitm_balancer.providers.model import PathKind, PathRule, Provider
 from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy.wire import Carrier
@@ -36,11 +37,28 @@ class Account:
     """None: its credential could not be read."""
     gone: frozenset[bytes] = frozenset()
     """Request headers that never go out with this credential."""
+    identity: Mapping[str, str] = field(default_factory=dict)
+    """Ids beside the credential, by the words of `Provider.account_headers` and its like."""
     origin: Origin | None = None
     """Where its attempts go; None: where the client went."""
     base_path: str = ""
     host: bytes | None = None
     """The Host field for `origin`."""
+
+    @property
+    def beside(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Companion headers of this account's own."""
+        known = self.identity
+        return tuple((h.encode(), known[w].encode()) for h, w in self.provider.account_headers if w in known)
+
+    @property
+    def edits_body(self) -> bool:
+        """Whether something in the body belongs to the account and is known."""
+        return any(word in self.identity for _, word in self.provider.account_body)
+
+    def edit_path(self, path: str) -> str:
+        """The path with what belongs to the account in it."""
+        return edit_path(self.provider, self.identity, path) if self.provider.account_path else path
 
 
 @dataclass(slots=True)

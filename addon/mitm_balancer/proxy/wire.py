@@ -8,7 +8,7 @@ duplicates, body bytes.
 from __future__ import annotations
 
 import urllib.parse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mitmproxy import http
@@ -152,17 +152,20 @@ def for_account(
     *,
     gone: frozenset[bytes],
     host: bytes | None = None,
+    beside: Sequence[tuple[bytes, bytes]] = (),
 ) -> RawHeaders:
     """The client's fields with the account's credential in the place of the client's.
 
     Every carrier and every account-bound companion goes; the account's stands where the first of them stood, under the
     client's own spelling of that header if it used the same one. `gone` is `leaving(provider)`; `host` replaces the
-    Host field (another base URL).
+    Host field (another base URL). `beside` are companions of the account's own: each takes the place of the
+    client's, or comes last.
     """
     name = (carrier.auth.header or "").encode()
     fields: list[tuple[bytes, bytes]] = []
     place: int | None = None
     placed = not name
+    waiting = dict(beside)
     for field_name, value in _base_fields(request, request.headers.fields):
         lower = field_name.lower()
         if lower == b"host" and host is not None:
@@ -172,17 +175,22 @@ def for_account(
         elif lower == name and not placed:
             fields.append((field_name, carrier.value()))
             placed = True
+        elif lower in waiting:
+            fields.append((field_name, waiting.pop(lower)))
         elif place is None and lower != b"cookie":
             place = len(fields)
     if not placed:
         fields.insert(len(fields) if place is None else place, (name, carrier.value()))
+    fields += waiting.items()
     return tuple(_with_tokens(fields, carrier.form))
 
 
-def account_target(request: http.Request, carrier: Carrier, base_path: str = "") -> bytes:
+def account_target(
+    request: http.Request, carrier: Carrier, base_path: str = "", edit: Callable[[str], str] | None = None
+) -> bytes:
     """The path under the account's base URL, without the client's key, with the account's if it stands in the query."""
     path, mark, query = request.path.partition("?")
-    path = join_path(base_path, path)
+    path = join_path(base_path, path if edit is None else edit(path))
     names = CARRIER_QUERIES | ({carrier.auth.query} if carrier.auth.query else set())
     parts = [p for p in query.split("&") if not _names(p, names)] if mark else []
     if carrier.auth.query:
