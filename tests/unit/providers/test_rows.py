@@ -7,8 +7,10 @@ import dataclasses
 import provider_rows
 import pytest
 import test_anthropic
+import test_anthropic_errors
 import test_google
 import test_hosted
+import test_hosted_bodies
 import test_openai
 import test_openrouter
 import test_subscriptions
@@ -19,12 +21,13 @@ from mitm_balancer.providers.model import ErrorRule, Provider
 from mitm_balancer.providers.registry import BUILTIN, Registry
 
 CASES: list[tuple[str, Row]] = [
-    *(("anthropic", row) for row in test_anthropic.ROWS),
+    *(("anthropic", row) for row in (*test_anthropic.ROWS, *test_anthropic_errors.ROWS)),
     *(("openai", row) for row in test_openai.ROWS),
     *(("gemini", row) for row in test_google.ROWS),
     *(("openrouter", row) for row in test_openrouter.ROWS),
     *test_subscriptions.ROWS,
     *test_hosted.ROWS,
+    *test_hosted_bodies.ROWS,
 ]
 
 # Providers that share one table are one family; Vertex has Google's rows behind its own.
