@@ -70,15 +70,22 @@ class Database:
             self._connection = None
 
     def backup_if_due(self) -> None:
-        """Renew the rolling backup when it is older than an hour."""
+        """Renew the rolling backup when it is older than an hour, and no other process is doing it."""
+        if time.monotonic() < self._next_backup or not self._backup_is_old():
+            return
+        # Also when it fails: not with every commit again.
+        self._next_backup = time.monotonic() + BACKUP_RETRY
+        connection = self.connection()
+        with locked(self.home, wait=0) as held:
+            if held and self._backup_is_old():
+                repair.back_up(connection, self.backup_path)
+
+    def _backup_is_old(self) -> bool:
         try:
             age = time.time() - self.backup_path.stat().st_mtime
         except FileNotFoundError:
-            age = BACKUP_EVERY
-        if not 0 <= age < BACKUP_EVERY and time.monotonic() >= self._next_backup:
-            # Also when it fails: not with every commit again.
-            self._next_backup = time.monotonic() + BACKUP_RETRY
-            repair.back_up(self.connection(), self.backup_path)
+            return True
+        return not 0 <= age < BACKUP_EVERY
 
     def _open(self) -> sqlite3.Connection:
         private_home(self.home)

@@ -65,20 +65,21 @@ def family(path: Path) -> tuple[Path, ...]:
 
 
 @contextlib.contextmanager
-def locked(home: Path) -> Iterator[None]:
-    """Only one process at a time opens or repairs: two that repair at once would move each other's files away.
+def locked(home: Path, wait: float = LOCK_WAIT) -> Iterator[bool]:
+    """Only one process at a time opens, repairs or backs up: two that repair would move each other's files away.
 
-    Goes on without the lock after `LOCK_WAIT`, because a stuck process must not stop this one.
+    Goes on after `wait` seconds in any case, because a stuck process must not stop this one; tells whether it has the
+    lock. Not reentrant.
     """
     if fcntl is None:  # pragma: no cover
-        yield
+        yield True
         return
     folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        deadline = time.monotonic() + LOCK_WAIT
-        while not _lock(folder) and time.monotonic() < deadline:
+        deadline = time.monotonic() + wait
+        while not (held := _lock(folder)) and time.monotonic() < deadline:
             time.sleep(0.02)
-        yield
+        yield held
     finally:
         os.close(folder)
 

@@ -159,7 +159,8 @@ class Writer:
             self._failed(batch, error)
             return False
         self._stored(batch)
-        self._back_up()
+        if batch:
+            self._back_up()
         return True
 
     def _commit(self, batch: list[Write]) -> None:

@@ -76,16 +76,16 @@ def test_a_migration_that_fails_leaves_nothing_behind(monkeypatch: pytest.Monkey
         assert schema.migrate(db) == []
 
 
-def test_two_processes_may_open_at_once(home: Path) -> None:
+def test_processes_may_open_and_back_up_at_once(home: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from mitm_balancer.store import Store; s = Store.open(Path(sys.argv[1]))"
     )
-    code += "; print(s.healthy, s.cooldowns()); s.close()"
+    code += "; s.put_state('k', {}); print(s.healthy, s.cooldowns()); s.close()"
     environment = {"PYTHONPATH": str(Path(schema.__file__).parents[2])}
     command = [sys.executable, "-c", code, str(home)]
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-        for _ in range(3)
+        for _ in range(4)
     ]
-    assert [process.communicate(timeout=30) for process in processes] == [("None []\n", "")] * 3
+    assert [process.communicate(timeout=30) for process in processes] == [("None []\n", "")] * 4
     assert len(names(home / "balancer.sqlite")) == len(schema.MIGRATIONS)
