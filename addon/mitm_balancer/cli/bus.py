@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -11,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from mitm_balancer.cli.cabundle import CA_NAME
+from mitm_balancer.cli.files import replace
 from mitm_balancer.cli.output import CliError
 from mitm_balancer.store import Store, StoreError
 
 DATABASE = "balancer.sqlite"
+
+NOTE = "proxy.json"
 
 CONNECT_TIMEOUT = 1.0
 """Seconds for a connection to a port of this machine."""
@@ -56,9 +60,28 @@ def opened(home: Path) -> Iterator[Store | None]:
 
 def running(home: Path) -> Proxy | None:
     """The proxy that works with this home, if it is alive and accepts connections."""
+    return alive(proxy_from(_note(home), home)) or alive(proxy_from(proxy_state(home), home))
+
+
+def proxy_state(home: Path) -> dict[str, Any]:
+    """What the newest proxy of this home left in the store; empty without one."""
     with opened(home) as store:
-        state = store.get_state("proxy") if store is not None else None
-    return alive(proxy_from(state or {}, home))
+        return (store.get_state("proxy") if store is not None else None) or {}
+
+
+def leave_note(proxy: Proxy, home: Path) -> None:
+    """Say at once where a proxy listens, for the half second until its row is in the store, and for want of a store."""
+    text = json.dumps({"pid": proxy.pid, "host": proxy.host, "port": proxy.port})
+    with contextlib.suppress(OSError):  # a full disk does not keep a proxy from serving (P9)
+        replace(home / NOTE, text)
+
+
+def _note(home: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((home / NOTE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def proxy_from(state: dict[str, Any], home: Path) -> Proxy | None:

@@ -5,13 +5,13 @@ Nothing is installed in a system store: only programs that are started with thes
 
 from __future__ import annotations
 
-import os
 import ssl
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import certifi
+
+from mitm_balancer.cli.files import replace
 
 NAME = "ca-bundle.pem"
 
@@ -32,7 +32,7 @@ def write_bundle(folder: Path, ca: Path, environ: Mapping[str, str]) -> Path:
     sources += [_pem_of_optional(path) for path in inherited if path != target]
     text = "\n".join(_unique(block for source in sources for block in source)) + "\n"
     if not target.exists() or target.read_text() != text:
-        _replace(target, text)
+        replace(target, text)
     return target
 
 
@@ -65,15 +65,3 @@ def _unique(blocks: Iterable[str]) -> Iterator[str]:
         if key not in seen:
             seen.add(key)
             yield block
-
-
-def _replace(target: Path, text: str) -> None:
-    """mkstemp creates with mode 0600; a reader sees the old file or the new one."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

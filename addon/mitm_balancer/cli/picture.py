@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mitm_balancer.cli.bus import Proxy, alive, opened, proxy_from
+from mitm_balancer.cli.bus import Proxy, opened, proxy_state, running
 from mitm_balancer.config import AccountSpec, Config
 from mitm_balancer.store import CooldownRow, remaining
 
@@ -62,12 +62,12 @@ def take(home: Path, config: Config) -> Picture:
     """Look once. Reads only; a home without a store is one without cooldowns."""
     now = time.time()
     with opened(home) as store:
-        state: dict[str, Any] = (store.get_state("proxy") if store is not None else None) or {}
         rows = store.cooldowns() if store is not None else []
         health = store.healthy if store is not None else None
-    proxy = alive(proxy_from(state, home))
-    if proxy is None:
-        state = {}
+    proxy = running(home)
+    state = proxy_state(home) if proxy is not None else {}
+    if proxy is not None and state.get("pid") != proxy.pid:
+        state = {}  # of another proxy, or of none yet
     cooling: dict[str, list[Cooldown]] = {}
     for row in rows:
         if (left := remaining(row, now)) > 0:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mitm_balancer.cli import lifetime
-from mitm_balancer.cli.bus import ANY_HOST, Proxy, running
+from mitm_balancer.cli.bus import ANY_HOST, Proxy, leave_note, running
 from mitm_balancer.cli.cabundle import CA_NAME
 from mitm_balancer.cli.greeting import greeting
 from mitm_balancer.cli.output import CliError
@@ -80,6 +80,7 @@ def _places_from_options(args: argparse.Namespace) -> None:
 def _ready(args: argparse.Namespace, home: Path, config: Config, addresses: Sequence[tuple[str, int]]) -> None:
     host, port = addresses[0] if addresses else (args.listen_host, args.listen_port)
     proxy = Proxy(os.getpid(), ANY_HOST.get(host, host), port, home / CA_NAME)
+    leave_note(proxy, home)
     if not args.quiet:
         lines = greeting(proxy.url, home, config, expected_config(args, home), same_places(args))
         print("\n".join(lines), flush=True)

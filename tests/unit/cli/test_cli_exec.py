@@ -42,7 +42,7 @@ def test_a_proxy_that_exec_started_ends_with_it(home: Path) -> None:
     done = balancer(home, "exec", "-p", str(port), "--", sys.executable, "-c", code)
 
     assert done.returncode == 0
-    wait_for(lambda: not accepts(port), 5)
+    wait_for(lambda: not accepts(port))
 
 
 def test_a_proxy_that_runs_is_used_and_left_running(home: Path) -> None:
@@ -70,7 +70,7 @@ def test_two_agents_share_one_proxy_until_the_last_has_ended(home: Path, tmp_pat
         assert accepts(port)
         hold.write_text("")
         assert first.wait(5) == 0
-    wait_for(lambda: not accepts(port), 5)
+    wait_for(lambda: not accepts(port))
 
 
 def test_a_killed_exec_leaves_no_proxy(home: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_killed_exec_leaves_no_proxy(home: Path) -> None:
         port = wait_for(lambda: _port_in_log(home))
         os.kill(process.pid, signal.SIGKILL)
 
-        wait_for(lambda: not accepts(port), 5)
+        wait_for(lambda: not accepts(port))
 
 
 def _port_in_log(home: Path) -> int:

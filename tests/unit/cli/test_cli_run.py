@@ -45,6 +45,15 @@ def test_a_taken_port_is_one_clear_line(home: Path) -> None:
     assert done.stdout == ""
 
 
+def test_a_proxy_is_found_as_soon_as_it_has_said_where_it_listens(home: Path) -> None:
+    with started(home, "run", "-p", "0") as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        found = json.loads(balancer(home, "env", "--json").stdout)
+
+    assert found["HTTPS_PROXY"] in said
+
+
 def test_a_second_proxy_hears_of_the_first(home: Path) -> None:
     port = free_port()
     with started(home, "run", "-p", str(port)) as process:
