@@ -108,9 +108,15 @@ async def _judge(response: UpstreamResponse, rules: Rules) -> Result:
     return Result(SUCCESS, answer, 0.0)
 
 
-async def _collect(answer: Answer) -> None:
+async def _collect(answer: Answer) -> UpstreamError | None:
+    """Read a body as far as a verdict needs it. Returns what cut it off, if something did.
+
+    A body that was cut or is late is not `complete`: reading on says so again, so the client never gets a length that
+    is not kept.
+    """
     parts: list[bytes] = []
     size = 0
+    failure: UpstreamError | None = None
     try:
         async with asyncio.timeout(ERROR_BODY_WAIT):
             while size <= ERROR_BODY_LIMIT:
@@ -120,9 +126,12 @@ async def _collect(answer: Answer) -> None:
                     break
                 parts.append(data)
                 size += len(data)
-    except (TimeoutError, UpstreamError):
-        answer.complete = True  # the head said enough; what is missing will not come
+    except TimeoutError:
+        pass  # the verdict is made from what is there
+    except UpstreamError as e:
+        failure = e
     answer.prefix = b"".join(parts)
+    return failure
 
 
 async def _hold(answer: Answer, rules: Rules, content_type: str) -> Result:
@@ -180,7 +189,9 @@ async def _read(response: UpstreamResponse, head_at: float, rules: Rules) -> byt
 
 async def _look_into(answer: Answer, rules: Rules) -> Result:
     """A small JSON 200: some providers put errors there (MiniMax, OpenRouter). Its client waits for all of it."""
-    await _collect(answer)
+    failure = await _collect(answer)
+    if failure is not None:
+        return Result(transport_outcome(failure), answer, 0.0)
     if not any(mark in answer.prefix for mark in _SUSPECT) and "content-encoding" not in _names(answer.response):
         return Result(SUCCESS, answer, 0.0)
     outcome = classify_success_body(
