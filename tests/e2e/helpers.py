@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from e2e.h2client import H2Answer, H2Client
-from e2e.harness import Proxy, account
+from e2e.harness import Proxy, account, config
 from e2e.rawclient import RawAnswer, RawClient
 from mitm_balancer.testing import FakeProvider
 
@@ -115,7 +117,7 @@ def told(answer: AnyAnswer) -> tuple[str, int]:
 def gaps(answer: AnyAnswer, mark: bytes) -> list[float]:
     """Seconds between the arrivals of pieces of the body that have this mark."""
     times = [at for at, data in answer.chunks if mark in data]
-    return [after - before for before, after in zip(times, times[1:], strict=False)]
+    return [after - before for before, after in itertools.pairwise(times)]
 
 
 def came_one_by_one(answer: AnyAnswer, mark: bytes, events: int, gap: float) -> None:
@@ -125,3 +127,48 @@ def came_one_by_one(answer: AnyAnswer, mark: bytes, events: int, gap: float) -> 
     bunched = [f"{seconds:.3f}" for seconds in found if seconds < gap / 3]
     assert len(bunched) <= 1, f"events came together: {bunched} of {len(found)} gaps of {gap} s"
     assert sum(found) > 0.7 * gap * (events - 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Corner:
+    """A provider of its own with two accounts or more, so that what one case does decides nothing for the next."""
+
+    name: str
+    speech: Speech
+    labels: tuple[str, ...]
+    section: dict[str, Any]
+    accounts: tuple[dict[str, Any], ...]
+
+    @property
+    def host(self) -> str:
+        return f"{self.name}.example"
+
+
+def corner(fake: FakeProvider, name: str, speech: Speech, urls: Sequence[str | None] = (None, None)) -> Corner:
+    """One account for each of `urls`: the base URL of its attempts, None for the fake's."""
+    labels = tuple(f"{name}-{letter}" for letter, _ in zip("abcdef", urls, strict=False))
+    fake.labels.update({key_of(label): label for label in labels})
+    section = {"hosts": [f"{name}.example"], "dialect": speech.name, "auth": "bearer", "paths": ["/*"]}
+    accounts = tuple(
+        account(name, label, key_of(label), fake, **({"base_url": url} if url else {}))
+        for label, url in zip(labels, urls, strict=True)
+    )
+    return Corner(name, speech, labels, section, accounts)
+
+
+def config_of(corners: Sequence[Corner], **sections: Any) -> str:
+    """A configuration with all of them."""
+    accounts = [one for where in corners for one in where.accounts]
+    return config(*accounts, providers={where.name: where.section for where in corners}, **sections)
+
+
+async def ask(proxy: Proxy, where: Corner, *, stream: bool) -> RawAnswer:
+    """One request on a connection of its own; its test id is the corner's name."""
+    async with await proxy.dial(where.host) as client:
+        return await client.request(*where.speech.request(stream=stream, test_id=where.name))
+
+
+def closed_port_url() -> str:
+    """Where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"https://127.0.0.1:{server.getsockname()[1]}"
