@@ -46,6 +46,8 @@ class Picture:
     at: float
     home: str
     config: str | None
+    config_file: str
+    """Where the configuration is, or would be read from."""
     balancing: bool
     proxy: dict[str, Any] | None
     problems: tuple[str, ...]
@@ -58,7 +60,7 @@ class Picture:
         return data
 
 
-def take(home: Path, config: Config) -> Picture:
+def take(home: Path, config: Config, config_file: Path) -> Picture:
     """Look once. Reads only; a home without a store is one without cooldowns."""
     now = time.time()
     with opened(home) as store:
@@ -76,6 +78,7 @@ def take(home: Path, config: Config) -> Picture:
         at=now,
         home=str(home),
         config=str(config.source) if config.source else None,
+        config_file=str(config_file),
         balancing=config.balancing,
         proxy=_proxy(proxy, state),
         problems=tuple(

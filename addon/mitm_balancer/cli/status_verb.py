@@ -6,7 +6,7 @@ import argparse
 
 from mitm_balancer.cli.output import coloured, countdown, own_command, print_json, table
 from mitm_balancer.cli.picture import AccountPicture, Picture, take
-from mitm_balancer.cli.places import config_of, home_of
+from mitm_balancer.cli.places import config_of, expected_config, home_of
 
 GREEN, YELLOW, RED, GREY = 32, 33, 31, 90
 COLOURS = {"ready": GREEN, "limited": YELLOW, "cooling": YELLOW, "unusable": RED, "disabled": GREY}
@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     home = home_of(args)
-    picture = take(home, config_of(args, home))
+    picture = take(home, config_of(args, home), expected_config(args, home))
     if args.json:
         print_json(picture.as_json())
     elif args.line:
@@ -45,7 +45,10 @@ def line(picture: Picture) -> str:
 
 def text(picture: Picture) -> list[str]:
     """The lines for people; none is longer than 80 columns, but for paths."""
-    lines = [_proxy_line(picture), f"config    {picture.config or 'none'}"]
+    lines = [
+        _proxy_line(picture),
+        f"config    {picture.config or f'none ({picture.config_file} is read when it exists)'}",
+    ]
     lines += [] if picture.balancing else ["balancing off: the active account serves, without failover"]
     lines += [f"problem   {problem}" for problem in picture.problems]
     if not picture.accounts:

@@ -188,6 +188,12 @@ def test_an_unknown_request_is_refused(capsys: pytest.CaptureFixture[str]) -> No
     assert "no request nobody" in capsys.readouterr().err
 
 
+def test_without_a_configuration_it_says_where_one_belongs(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "config.yaml").unlink()
+
+    assert f"none ({home}/config.yaml is read when it exists)" in shown(capsys, "status")
+
+
 def test_looking_at_a_home_makes_nothing_in_it(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["why", "last"]) == 1
     assert main(["status"]) == 0
