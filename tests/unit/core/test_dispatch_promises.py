@@ -84,6 +84,40 @@ def test_p1_server_failures_between_refusals_are_counted_together() -> None:
     assert World("abcd").run(answers).tried == "abcc"
 
 
+def test_p1_slow_server_failures_get_at_most_two_extra_attempts() -> None:
+    """Too far apart to look like an outage (P3), so it rotates: two extra attempts all the same."""
+    assert slow_walk([TRANSIENT] * 4) == "abc"
+
+
+def test_p1_a_retry_of_the_warm_account_is_an_extra_attempt_as_well() -> None:
+    """Two were used up on the way; the rest of the pool is out: no third one, for neither `a` nor `b`."""
+    assert slow_walk([TRANSIENT, TRANSIENT, limited(9999), limited(9999)]) == "abcd"
+    assert slow_walk([TRANSIENT, limited(9999), limited(9999), limited(9999), TRANSIENT]) == "abcda"
+
+
+def test_p1_backoffs_are_extra_attempts_as_well() -> None:
+    """In an outage (P3) with refusals in between: `a` and `b` were retried, so `c` is not."""
+    answers = {"a": [TRANSIENT, limited(999)], "b": [TRANSIENT, limited(999)], "c": [TRANSIENT], "d": [OK]}
+    world = World("abcd")
+    world.scope.failed("p", "d", world.now)
+    assert world.run(answers).tried == "aabbc"
+
+
+def slow_walk(outcomes: list[Outcome]) -> str:
+    """Accounts a to d, 11 s between two attempts."""
+    world, tried = World("abcd"), ""
+    dispatch = world.dispatch()
+    for outcome in outcomes:
+        while isinstance(step := dispatch.next(world.now), Pause):
+            world.now += step.seconds
+        if not isinstance(step, Attempt):
+            return tried
+        tried += step.target.name
+        world.now += 11
+        dispatch.ended(outcome, world.now)
+    return tried + ("+" if isinstance(dispatch.next(world.now), Attempt | Pause) else "")
+
+
 def test_p1_deadline_ends_the_walk() -> None:
     """No attempt starts once the deadline has passed."""
     world = World()
@@ -217,7 +251,7 @@ def test_p3_a_success_is_proof_against_an_outage() -> None:
     world = World("abc")
     world.scope.failed("p", "b", world.now)
     world.scope.failed("p", "c", world.now)
-    world.scope.succeeded("p")
+    assert world.run({"a": [OK]}).tried == "a"
     assert world.run({"a": [TRANSIENT], "b": [OK]}).tried == "ab"
 
 

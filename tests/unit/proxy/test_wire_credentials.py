@@ -216,6 +216,7 @@ KEY = Carrier(CredentialForm(Auth(header="x-api-key"), drop_tokens=(("anthropic-
         (KEY, [], []),
         (KEY, [b"a,oauth-x,b"], [b"a,b"]),
         (KEY, [b"oauth-x, a"], [b"a"]),
+        (KEY, [b"a, oauth-x, b"], [b"a, b"]),
         (KEY, [b"oauth-x"], []),
         (KEY, [b"oauth-x, "], []),
         (KEY, [b"oauth-xy"], [b"oauth-xy"]),

@@ -160,6 +160,7 @@ def test_h1_cookies_stay_apart() -> None:
         ("/openai/v1", "/v1/chat/completions", "/openai/v1/chat/completions"),
         ("/api/v1", "/v1", "/api/v1"),
         ("/a/b/c", "/b/c/d", "/a/b/c/d"),
+        ("/v1/x/v1", "/v1/x/v1/y", "/v1/x/v1/y"),
         ("/v1beta", "/v1/messages", "/v1beta/v1/messages"),
         ("/x/v1", "/v1/v1/y", "/x/v1/v1/y"),
         ("/x", "/v1/messages/", "/x/v1/messages/"),
