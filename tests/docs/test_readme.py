@@ -53,7 +53,3 @@ def test_files_that_the_readme_links_exist() -> None:
 
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
-
-
-def test_no_line_is_too_long_to_read() -> None:
-    assert [line for line in README.splitlines() if len(line) > 125 and not line.startswith("|")] == []
