@@ -25,6 +25,7 @@ from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
     DropStream,
+    ErrorCode,
     Http2Server,
     HttpErrorHook,
     HttpEvent,
@@ -146,7 +147,8 @@ class BalancedStream(HttpStream):
             self.call.start(self.flow)
         else:
             yield from super().state_consume_request_body(event)
-            if len(self.request_body_buf) > self.call.replay_limit:
+            refused = self.client_state == self.state_errored  # mitmproxy's body_size_limit
+            if not refused and len(self.request_body_buf) > self.call.replay_limit:
                 first = bytes(self.request_body_buf)
                 self.request_body_buf.clear()
                 self._begin_upload(first)
@@ -202,6 +204,8 @@ class BalancedStream(HttpStream):
         yield SendHttp(ResponseHeaders(self.stream_id, sent, end_stream=False), self.context.client)
         if self.client_state == self.state_done:
             yield from self.flow_done()
+        if self.client_state == self.state_errored:  # the options allow neither WebSocket nor raw TCP
+            self.call.cancel()
 
     def _body(self, data: bytes) -> layer.CommandGenerator[None]:
         keep = self.parent.keep_bodies and self.call is not None and self.call.keep_body
@@ -228,7 +232,7 @@ class BalancedStream(HttpStream):
         assert self.flow.response is not None
         stream = self.flow.response.stream
         if not callable(stream):
-            return [data]
+            return [data] if data else []  # an empty chunk would end a chunked body
         chunks = stream(data)
         return [chunk for chunk in ([chunks] if isinstance(chunks, bytes) else chunks) if chunk]
 
@@ -240,9 +244,10 @@ class BalancedStream(HttpStream):
         if self.call is None:
             yield from super().handle_protocol_error(event)
             return
-        self.call.cancel()
-        over = self.client_state == self.state_errored or self.server_state in (self.state_done, self.state_errored)
         from_client = isinstance(event, RequestProtocolError)
+        if from_client or event.code is ErrorCode.KILL:
+            self.call.cancel()  # otherwise it was the call that said so, and it has its own end to record
+        over = self.client_state == self.state_errored or self.server_state in (self.state_done, self.state_errored)
         if not over:
             self.flow.error = self.flow.error or mflow.Error(event.message)
             yield HttpErrorHook(self.flow)
@@ -291,6 +296,11 @@ class BalancedLayer(HttpLayer):
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, CallEvent):
             if (stream := self.streams.get(event.stream_id)) is not None:
+                yield from self.event_to_child(stream, event)
+            return
+        if isinstance(event, events.MessageInjected):
+            # A person sends a WebSocket message by hand. mitmproxy finds the stream by way of the server connection.
+            for stream in [s for s in self.streams.values() if s.flow is event.flow]:
                 yield from self.event_to_child(stream, event)
             return
         yield from super()._handle_event(event)
