@@ -14,6 +14,7 @@ import os
 import random
 import time
 from collections.abc import Iterable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,16 @@ from mitm_balancer.upstream.tls import TlsSettings
 
 logger = logging.getLogger(__name__)
 
+SETTLE_LIMIT = 0.25
+"""Seconds that a redispatch waits for its cooldown to be on disk; a commit takes well under a millisecond."""
+
 WATCH_INTERVAL = 0.5
 """Seconds between looks at the configuration file: a change counts within a second (contract)."""
 
 JITTER = random.Random()  # noqa: S311  (spreads returns, protects nothing)
+
+CA_FILE = "mitmproxy-ca-cert.pem"
+"""mitmproxy's own name for the certificate that clients must trust."""
 
 HEARTBEAT = 5.0
 """Seconds between two writes of the proxy's own state row."""
@@ -94,6 +101,7 @@ class App:
         self.pool = Pool()
         self._via: Via | None = None
         self._addresses: tuple[tuple[str, int], ...] = ()
+        self._ca = home / CA_FILE
         self._secrets: dict[str, Secret] = {}
         self._credential_problems: dict[str, str] = {}
         self._watcher: asyncio.Task[None] | None = None
@@ -124,8 +132,9 @@ class App:
         self._via = via
         self.pool.configure(tls, self._route)
 
-    def listening(self, addresses: tuple[tuple[str, int], ...]) -> None:
+    def listening(self, addresses: tuple[tuple[str, int], ...], confdir: Path) -> None:
         self._addresses = addresses
+        self._ca = confdir / CA_FILE
 
     def close(self) -> None:
         if self._watcher is not None:
@@ -224,6 +233,8 @@ class App:
             stamp = await asyncio.to_thread(self._stamp)
             if stamp is not None and stamp != self._config_stamp and await asyncio.to_thread(self.reload):
                 await self._read_credentials()
+            if self.store is not None and await asyncio.to_thread(self.store.changed):
+                await asyncio.to_thread(self._restore_cooldowns)
             if self.store is not None and time.monotonic() - last_beat >= HEARTBEAT:
                 last_beat = time.monotonic()
                 self.store.put_state("proxy", self.state())
@@ -239,6 +250,7 @@ class App:
             "pid": os.getpid(),
             "host": host,
             "port": port,
+            "ca": str(self._ca),
             "version": __version__,
             "started": self._started,
             "beat": time.time(),
@@ -274,14 +286,24 @@ class StoreRecorder:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._last: Future[bool] | None = None
 
     def cooldown(self, cooldown: Cooldown) -> None:
         now = time.time()
         reason = f"{cooldown.verdict.value}: {cooldown.reason}"
         until = now + cooldown.duration
-        self.store.save_cooldown(
+        self._last = self.store.save_cooldown(
             CooldownRow(cooldown.name, cooldown.model, until, now, cooldown.duration, reason, cooldown.strikes)
         )
+
+    async def settled(self) -> None:
+        last, self._last = self._last, None
+        if last is None or last.done():
+            return
+        # A store in trouble must not hold up the redispatch (P9).
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_LIMIT):
+                await asyncio.shield(asyncio.wrap_future(last))
 
     def trace(self, request_id: str, record: dict[str, Any]) -> None:
         self.store.add_trace(request_id, record)

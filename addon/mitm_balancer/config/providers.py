@@ -13,7 +13,7 @@ from mitm_balancer.config.urls import host_entry
 from mitm_balancer.providers.model import BEARER, Auth, CredentialForm, Dialect, PathRule, Provider
 from mitm_balancer.providers.registry import BUILTIN
 
-KEYS = ("hosts", "dialect", "auth", "paths")
+KEYS = ("hosts", "dialect", "auth", "paths", "websocket")
 DEFAULT_PATHS = ("/v1/*",)
 
 # Gateways that speak openai-chat usually speak these two as well, under these path endings (LiteLLM, vLLM, OpenRouter).
@@ -60,6 +60,7 @@ def _provider(key: str, value: Value) -> Provider | None:
         dialect=dialect,
         paths=path_rules(paths, dialect),
         forms=(CredentialForm(auth),),
+        websocket=table.get("websocket", one_of("upgrade", "refuse"), "upgrade"),
         custom=True,
     )
 
@@ -74,6 +75,7 @@ def _extended(builtin: Provider, table: Table) -> Provider:
         builtin,
         hosts=tuple(dict.fromkeys((*builtin.hosts, *hosts))),
         dialect=dialect,
+        websocket=table.get("websocket", one_of("upgrade", "refuse"), builtin.websocket),
         paths=builtin.paths if paths is None else path_rules(paths, dialect),
     )
     return provider if auth is None else _signed_by(provider, auth)

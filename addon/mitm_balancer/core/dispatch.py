@@ -94,6 +94,8 @@ class Dispatch:
     policy: DispatchPolicy
     started: float
     rng: Rng
+    pin: str | None = None
+    """The only account that can know what this request speaks of (a bound resource)."""
     on_cooldown: Callable[[Cooldown], None] = lambda _: None
     attempts: list[tuple[str, Outcome]] = field(default_factory=list)
     rejected: tuple[Rejected, ...] = ()
@@ -115,6 +117,8 @@ class Dispatch:
         """What to do now. Called again after each `ended` and each pause."""
         if self.attempts and (stop := self._may_go_on(now)) is not None:
             return stop
+        if not self.attempts and (self.pin is not None or not self.policy.failover):
+            return self._only()
         if self._again is not None and (step := self._same_account(now)) is not None:
             return step
         selection = self.priority.select(
@@ -143,7 +147,7 @@ class Dispatch:
             self._ambiguous += outcome.ambiguous
             self.scope.failed(self.provider, target.name, now)
             if self.scope.provider_wide(self.provider, now):
-                self._again = target.name
+                self._again = self._warmest()
 
     def cancelled(self) -> None:
         """The client left in the middle of an attempt: it counts for nothing (P6)."""
@@ -157,10 +161,26 @@ class Dispatch:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    def _only(self) -> Step:
+        """The one account that may serve, cooling or not: its own answer is the truth."""
+        target = self.priority.preferred() if self.pin is None else self.priority.find(self.pin)
+        if target is not None and target.enabled and not target.usable:
+            return self._attempt(target, "balancing is off" if self.pin is None else "bound to it")
+        if self.pin is None:
+            return Stop("no account can serve this", empty=True)
+        return Stop(f"{self.pin} made what this request speaks of, and cannot serve now")
+
+    def _warmest(self) -> str:
+        """The account that this request would rather stay on: the first that failed by the provider's fault."""
+        failed = [name for name, outcome in self.attempts if _is_server_failure(outcome)]
+        return next((name for name in failed if self._tried[name] < 2), failed[-1])
+
     def _may_go_on(self, now: float) -> Stop | None:
         _, outcome = self.attempts[-1]
         if outcome.ok:
             return Stop("served")
+        if self.pin is not None:
+            return Stop(f"only {self.pin} knows what this request speaks of")
         if not self.policy.failover:
             return Stop("balancing is off")
         if not outcome.redispatch:

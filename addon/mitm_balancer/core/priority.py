@@ -70,6 +70,17 @@ class Priority:
             return Selection(fallback, tuple(r for r in rejected if r.name != fallback.name), "last one left")
         return Selection(None, tuple(rejected))
 
+    def find(self, name: str) -> TargetInfo | None:
+        """The target of that name."""
+        return self._by_name.get(name)
+
+    def preferred(self) -> TargetInfo | None:
+        """The account that it stays on, else the first in operator order that could ever serve."""
+        for target, _ in self._in_order():
+            if target.enabled and not target.usable:
+                return target
+        return None
+
     def served(self, name: str) -> None:
         """`name` answered: stay on it."""
         if name in self._by_name:

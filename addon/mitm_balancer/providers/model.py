@@ -139,6 +139,8 @@ class Provider:
     origin: str = ""
     """Scheme and host of the provider's own endpoint; empty: wherever the client went."""
     websocket_paths: tuple[str, ...] = ()
+    websocket: str = "upgrade"
+    """`upgrade`, or `refuse`: handshakes are answered with 426, and a client such as Codex goes on over HTTP."""
     limits: tuple[str, ...] = ()
     """Regular expressions for whole header names, with the groups `field` and, if there are several, `window`:
     what `limits.windows` makes of them is the field table there."""

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from mitmproxy import connection, ctx, http
@@ -53,8 +54,8 @@ class Backend(Protocol):
     def network(self, tls: TlsSettings, via: Via | None) -> None:
         """mitmproxy's upstream options changed."""
 
-    def listening(self, addresses: tuple[tuple[str, int], ...]) -> None:
-        """Where the proxy listens: for `balancer exec`, and so as not to be our own upstream proxy."""
+    def listening(self, addresses: tuple[tuple[str, int], ...], confdir: Path) -> None:
+        """Where the proxy listens and keeps its CA: for `balancer exec`, and so as not to be our own upstream proxy."""
 
     def close(self) -> None:
         """The proxy stops: flush and let go."""
@@ -104,7 +105,8 @@ class BalancerAddon:
             return
         server = ctx.master.addons.get("proxyserver")
         if server is not None:
-            self.backend.listening(tuple((a[0], a[1]) for a in server.listen_addrs()))
+            addresses = tuple((a[0], a[1]) for a in server.listen_addrs())
+            self.backend.listening(addresses, Path(ctx.options.confdir).expanduser())
         spawn(self.backend.start(), "balancer start")
 
     def done(self) -> None:
@@ -193,6 +195,12 @@ class BalancerAddon:
             return None
         hidden = wire.hide(request, wire.carriers(claim.pool.provider), wire.query_carriers(claim.pool.provider))
         return Call(runtime, claim, hidden, observed=_is_observed())
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        if self.backend is None or flow.websocket is None:
+            return
+        if (call := self.backend.runtime.sockets.get(flow.id)) is not None:
+            call.socket_message(flow.websocket.messages[-1])
 
     def _hooks_of_master(self) -> Hooks:
         if self._hooks is None:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 
 from mitmproxy import http
 from mitmproxy.proxy.server import ConnectionHandler
+from mitmproxy.websocket import WebSocketMessage
 
 from mitm_balancer.core.dialect import Dialect
 from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause, Stop
@@ -26,6 +27,7 @@ from mitm_balancer.proxy.outlet import Outlet, StreamOutlet, Upload
 from mitm_balancer.proxy.record import Record
 from mitm_balancer.proxy.relay import BrokenAnswerError, Relay, in_stream_error
 from mitm_balancer.proxy.runtime import Account, Claim, Runtime, new_request_id
+from mitm_balancer.proxy.sockets import SERVICE_RESTART, SocketWatch
 from mitm_balancer.proxy.stream import BalancedLayer
 from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.upstream.base import Origin, Timeouts, UpstreamError, UpstreamResponse, WireRequest
@@ -58,6 +60,8 @@ class Call:
         self._relay: Relay | None = None
         self._dispatch: Dispatch | None = None
         self._open: Answer | None = None
+        self._serving: Account | None = None
+        self._socket: SocketWatch | None = None
 
     # -- CallPort -----------------------------------------------------------------------------------------------
 
@@ -107,6 +111,25 @@ class Call:
         if self._task is not None and not self._task.done():
             self._task.cancel()
 
+    def socket_message(self, message: WebSocketMessage) -> None:
+        """A frame of the open socket: a refusal of the account moves the client to another one."""
+        watch, account, dispatch = self._socket, self._serving, self._dispatch
+        if watch is None or account is None or dispatch is None or (outcome := watch.look(message)) is None:
+            return
+        self._learn(account, dispatch, outcome)
+        clock = self.runtime.clock()
+        other = self.claim.pool.priority.select(dispatch.model, self.runtime.health, clock).chosen
+        if not outcome.definite_refusal or other is None or other.name == account.name:
+            return  # nobody else could do better: the client hears it from the provider
+        message.drop()
+        wait = "" if outcome.wait is None else f", back in {answers.human_duration(outcome.wait)}"
+        logger.info(
+            "mitm-balancer: %s: %s (%s)%s inside a socket: it is closed for a reconnect",
+            account.name, outcome.verdict.value, outcome.reason, wait,
+        )  # fmt: skip
+        if isinstance(self._relay, Relay) and isinstance(self._relay.outlet, StreamOutlet):
+            spawn(self._relay.outlet.close_socket(SERVICE_RESTART, "another account takes over"), "balancer socket")
+
     # -- the task -----------------------------------------------------------------------------------------------
 
     async def _watched(self, flow: http.HTTPFlow, outlet: StreamOutlet) -> None:
@@ -127,18 +150,19 @@ class Call:
         except BrokenAnswerError as e:
             ended = f"broken: {e}"
         except asyncio.CancelledError:
-            if self._dispatch is not None:
-                self._dispatch.cancelled()
             raise
         except Exception:  # the outermost border: our fault must not become the user's
             logger.exception("mitm-balancer: internal error in request %s, failing open", record.request_id)
             ended = "internal error"
             await self._fail_open(flow, relay)
         finally:
+            if self._dispatch is not None:
+                self._dispatch.cancelled()  # an attempt that never ended counts for nothing (P6)
             if self._open is not None:
                 self._open.close()
             if self._upload is not None:
                 self._upload.discard()
+            self.runtime.sockets.pop(flow.id, None)
             self.runtime.recorder.trace(record.request_id, record.finish(ended, relay.received))
 
     async def _serve(self, flow: http.HTTPFlow, relay: Relay) -> None:
@@ -149,6 +173,11 @@ class Call:
             return
         known = facts.read(flow.request, self._dialect())
         record.facts(claim.pool.provider.name, claim.kind.value, known.model, known.stream)
+        if claim.pool.provider.websocket == "refuse" and is_upgrade(flow.request):
+            text = "WebSocket is switched off for this provider"
+            own = answers.failed(self._dialect(), 426, text, record.header(NOBODY))
+            await relay.give(own, NOBODY)
+            return
         if not self.runtime.ready.is_set():
             await self.runtime.ready.wait()
         self._dispatch = self.runtime.dispatch(claim.pool, known.model, self._policy())
@@ -172,6 +201,7 @@ class Call:
                 self._open = result.answer
                 relay.record.attempt(account.name, step.because, result)
                 dispatch.ended(result.outcome, clock())
+                await self.runtime.recorder.settled()
                 if result.outcome.ok and result.answer is not None:
                     relay.record.passed_over(dispatch, clock())
                     await self._served(relay, account, result.answer, dispatch)
@@ -179,7 +209,7 @@ class Call:
                 self._tell(flow, relay.record, account, step, result)
 
     async def _attempt(self, flow: http.HTTPFlow, account: Account, known: facts.Facts) -> Result:
-        carrier = account.carrier
+        carrier = self._carrier(flow.request, account)
         runtime = self.runtime
         if carrier is None or runtime.insecure:
             why = "no credential" if carrier is None else "ssl_insecure is set: no credential is sent"
@@ -203,11 +233,16 @@ class Call:
             commit_hold=runtime.limits.commit_hold,
         )
         result = await attempt(runtime.upstream, wire_request, rules)
+        result.outcome = masked(result.outcome, carrier.credential)
         if result.first_event is not None:
             runtime.patience.observe(name, known.model, result.first_event)
         return result
 
     async def _served(self, relay: Relay, account: Account, answer: Answer, dispatch: Dispatch) -> None:
+        if answer.response.status == 101:
+            self._serving = account
+            self.runtime.sockets[relay.flow.id] = self
+            self._socket = SocketWatch(account.provider, self._dialect(), answer.response.headers, dispatch.model)
         try:
             tail = await relay.pass_on(answer, alias=account.alias, account=account.name, dialect=self._dialect())
         except BrokenAnswerError as e:
@@ -311,6 +346,15 @@ class Call:
             return self._upload.chunks()
         return (request.raw_content if self._own_body is None else self._own_body) or b""
 
+    def _carrier(self, request: http.Request, account: Account) -> wire.Carrier | None:
+        """The credential, placed as this path wants it."""
+        rule, carrier = self.claim.rule, account.carrier
+        if carrier is None or rule is None or rule.auth is None:
+            return carrier
+        names = {name.decode("latin-1").lower() for name, _ in request.headers.fields}
+        auth = account.provider.auth_for(rule, carrier.credential, names)
+        return dataclasses.replace(carrier, form=dataclasses.replace(carrier.form, auth=auth))
+
     def _account_body(self, request: http.Request, account: Account) -> bytes | AsyncIterator[bytes]:
         body = self._body(request)
         if isinstance(body, bytes) and account.edits_body and "content-encoding" not in request.headers:
@@ -335,3 +379,15 @@ class Call:
             response.stream = False
             wire.hide_cookies(response)
         display.show_failed_attempt(flow, step.number, account.name, outcome, response, record.so_far())
+
+
+def is_upgrade(request: http.Request) -> bool:
+    """Whether the client wants to switch to WebSocket."""
+    return bool(request.headers.get("upgrade", "").lower() == "websocket")
+
+
+def masked(outcome: Outcome, credential: str) -> Outcome:
+    """The outcome with the credential taken out of the provider's text, which goes into logs and traces (P7)."""
+    if credential not in outcome.message:
+        return outcome
+    return dataclasses.replace(outcome, message=outcome.message.replace(credential, "***"))

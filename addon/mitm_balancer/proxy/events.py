@@ -52,6 +52,15 @@ class BodyEnd(CallEvent):
     """The clean end of the answer."""
 
 
+class CloseSocket(CallEvent):
+    """Close the client's WebSocket with this code (RFC 6455 7.4), so that it comes back by itself."""
+
+    def __init__(self, flow: http.HTTPFlow, stream_id: int, code: int, reason: str) -> None:
+        super().__init__(flow, stream_id)
+        self.code = code
+        self.reason = reason
+
+
 class BodyBroken(CallEvent):
     """The answer ended badly, or the flow was killed; the client must be able to tell."""
 

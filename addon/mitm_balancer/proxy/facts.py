@@ -33,7 +33,7 @@ _decoder = msgspec.json.Decoder(_Body)
 def read(request: http.Request, dialect: Dialect) -> Facts:
     """Total: a body that is not JSON, or is compressed wrongly, gives empty facts."""
     if dialect is Dialect.GEMINI:
-        found = _GEMINI_MODEL.search(request.path)
+        found = _GEMINI_MODEL.search(request.path.partition("?")[0])
         if found is None:
             return Facts()
         return Facts(found[1], (found[2] or "").startswith("stream"))
@@ -42,7 +42,7 @@ def read(request: http.Request, dialect: Dialect) -> Facts:
         return Facts()
     try:
         body = _decoder.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Facts()
     return Facts(body.model if isinstance(body.model, str) else "", body.stream is True)
 

@@ -13,7 +13,7 @@ from mitmproxy.proxy.layers.http import ErrorCode
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.websocket import WebSocketData
 
-from mitm_balancer.proxy.events import BodyBroken, BodyData, BodyEnd, CallEvent, HeadReady, Whole
+from mitm_balancer.proxy.events import BodyBroken, BodyData, BodyEnd, CallEvent, CloseSocket, HeadReady, Whole
 from mitm_balancer.proxy.hooks import Hooks
 from mitm_balancer.proxy.stream import BalancedLayer
 from mitm_balancer.proxy.wire import hide_cookies
@@ -99,6 +99,10 @@ class StreamOutlet:
         await self._emit(BodyEnd(self.flow, self.stream_id))
         if self.flow.response is not None and self.flow.response.status_code != 101:
             await self.hooks.run("response", self.flow)
+
+    async def close_socket(self, code: int, reason: str) -> None:
+        """End a WebSocket from our side."""
+        await self._emit(CloseSocket(self.flow, self.stream_id, code, reason))
 
     async def broken(self, message: str) -> None:
         await self._emit(BodyBroken(self.flow, self.stream_id, message))

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mitmproxy.websocket import WebSocketMessage
+
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.dispatch import Dispatch, DispatchPolicy
 from mitm_balancer.core.health import Cooldown, Health
@@ -103,17 +105,28 @@ class Limits:
 
 
 class Recorder(Protocol):
-    """Where decisions are remembered. Every method returns at once and never raises."""
+    """Where decisions are remembered. Never raises; nothing but `settled` waits."""
 
     def cooldown(self, cooldown: Cooldown) -> None: ...
 
+    async def settled(self) -> None:
+        """Wait a moment until the cooldowns so far would survive a kill -9 (P8)."""
+
     def trace(self, request_id: str, record: dict[str, Any]) -> None: ...
+
+
+class SocketListener(Protocol):
+    """Hears the messages of an open WebSocket."""
+
+    def socket_message(self, message: WebSocketMessage) -> None: ...
 
 
 class NoRecorder:
     """Remembers nothing."""
 
     def cooldown(self, cooldown: Cooldown) -> None: ...
+
+    async def settled(self) -> None: ...
 
     def trace(self, request_id: str, record: dict[str, Any]) -> None: ...
 
@@ -138,6 +151,8 @@ class Runtime:
     """Set once the credentials have been read; requests wait for it."""
     insecure: bool = False
     """`ssl_insecure`: no account's credential is sent."""
+    sockets: dict[str, SocketListener] = field(default_factory=dict)
+    """Calls with an open WebSocket, by the id of their flow."""
     warm: Callable[[Origin], None] = lambda _: None
 
     def claims(self, host: str, port: int) -> bool:

@@ -43,9 +43,12 @@ from mitmproxy.proxy.layers.http import (
     ResponseProtocolError,
     SendHttp,
 )
+from mitmproxy.proxy.layers.websocket import WebsocketEndHook, WebsocketLayer
 from mitmproxy.proxy.utils import expect
+from wsproto.connection import ConnectionState as WebSocketState
+from wsproto.events import CloseConnection as CloseFrame
 
-from mitm_balancer.proxy.events import BodyBroken, BodyData, BodyEnd, CallEvent, HeadReady, Whole
+from mitm_balancer.proxy.events import BodyBroken, BodyData, BodyEnd, CallEvent, CloseSocket, HeadReady, Whole
 from mitm_balancer.proxy.wire import with_cookies
 
 UNSENT_LOW_WATER = 64 * 1024
@@ -260,6 +263,9 @@ class BalancedStream(HttpStream):
     @expect(RequestData, RequestEndOfMessage, events.Event)
     def passthrough(self, event: events.Event) -> layer.CommandGenerator[None]:
         """A WebSocket after its 101: what the call brings is what the server sends."""
+        if isinstance(event, CloseSocket):
+            yield from self._close_socket(event)
+            return
         if isinstance(event, BodyData):
             event = ResponseData(self.stream_id, event.data)
         elif isinstance(event, (BodyEnd, BodyBroken)):
@@ -267,6 +273,22 @@ class BalancedStream(HttpStream):
         elif isinstance(event, (RequestProtocolError, ResponseProtocolError)):
             event = RequestEndOfMessage(self.stream_id)
         yield from super().passthrough(event)
+
+    def _close_socket(self, event: CloseSocket) -> layer.CommandGenerator[None]:
+        """We end it, not the provider: a close frame of our own, then both sides go."""
+        child, socket = self.child_layer, self.flow.websocket
+        if isinstance(child, WebsocketLayer) and child.client_ws.state is WebSocketState.OPEN:
+            frame = child.client_ws.send(CloseFrame(code=event.code, reason=event.reason))
+            yield SendHttp(ResponseData(self.stream_id, frame), self.context.client)
+        if socket is not None and socket.timestamp_end is None:
+            socket.timestamp_end = time.time()
+            socket.closed_by_client = False
+            socket.close_code, socket.close_reason = event.code, event.reason
+            yield WebsocketEndHook(self.flow)
+        self.flow.live = False
+        if self.call is not None:
+            self.call.cancel()
+        yield SendHttp(ResponseProtocolError(self.stream_id, "EOF", ErrorCode.PASSTHROUGH_CLOSE), self.context.client)
 
 
 class Bridge(layer.Layer):
