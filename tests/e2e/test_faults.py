@@ -258,7 +258,7 @@ async def test_balancing_off_applies_the_account_and_nothing_else(fake: FakeProv
 
 
 async def test_a_refusal_that_is_cut_ends_as_it_came(fake: FakeProvider, launch: Launch) -> None:
-    """A 400 whose body breaks off: what came of it, then a broken connection; never a client that waits for the rest."""
+    """A 400 whose body breaks off: what came of it, then a broken connection; no client waits for the rest."""
     where = corner(fake, "cut", CHAT)
     fake.play(where.labels[0], steps.raw(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 500\r\n\r\n", b'{"error":'))
     proxy = await launch(config_of([where]))
