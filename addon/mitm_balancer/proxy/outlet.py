@@ -159,10 +159,13 @@ class Upload:
         self._size = 0
         self._ended = False
         self._paused = False
+        self._unwanted = False
         self._more = asyncio.Event()
         self.used = False
 
     def put(self, data: bytes) -> None:
+        if self._unwanted:
+            return
         self._parts.append(data)
         self._size += len(data)
         self._more.set()
@@ -175,26 +178,30 @@ class Upload:
 
     def discard(self) -> None:
         """Nobody wants it any more: let the client finish."""
+        self._unwanted = True
         self._parts.clear()
         self._size = 0
         self._reading(pause=False)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         self.used = True
-        while True:
-            while self._parts:
-                data = self._parts.popleft()
-                self._size -= len(data)
-                if self._size < UPLOAD_LOW_WATER:
-                    self._reading(pause=False)
-                yield data
-            if self._ended:
-                return
-            self._more.clear()
-            await self._more.wait()
+        try:
+            while self._parts or not self._ended:
+                while self._parts:
+                    data = self._parts.popleft()
+                    self._size -= len(data)
+                    if self._size < UPLOAD_LOW_WATER:
+                        self._reading(pause=False)
+                    yield data
+                if not self._ended:
+                    self._more.clear()
+                    await self._more.wait()
+        finally:
+            self.discard()  # an early refusal ends the reading, and one attempt is all there is
 
     def _reading(self, *, pause: bool) -> None:
-        if pause is self._paused:
+        # Pausing is repeated: asyncio's StreamReader pauses and resumes the same transport for reasons of its own.
+        if not pause and not self._paused:
             return
         io = self._handler.transports.get(self._handler.client)
         transport = getattr(io.writer, "transport", None) if io is not None else None
