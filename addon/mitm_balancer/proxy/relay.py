@@ -18,7 +18,7 @@ from mitm_balancer.proxy.answers import OwnAnswer
 from mitm_balancer.proxy.attempt import Answer, header
 from mitm_balancer.proxy.outlet import Outlet
 from mitm_balancer.proxy.record import Record
-from mitm_balancer.upstream.base import UpstreamError, UpstreamResponse
+from mitm_balancer.upstream.base import RawHeaders, UpstreamError, UpstreamResponse
 
 EVENT_STREAM = "text/event-stream"
 
@@ -74,7 +74,8 @@ class Relay:
         """
         upstream = answer.response
         self.record.committed(account, upstream.status, note)
-        response = display.response_head(upstream, (self.record.header(alias),) if alias else ())
+        extra = (self.record.header(alias),) if alias else ()
+        response = display.response_head(upstream, (*extra, *_framing(upstream, self.flow.request)))
         if self.observed:
             display.show_upstream(self.flow, upstream.info)
             display.show_decision(self.flow, *describe(self.record), redispatched=len(self.record.data["attempts"]) > 1)
@@ -137,6 +138,13 @@ def in_stream_error(tail: Tail, provider: Provider, upstream: UpstreamResponse, 
     if tail.error is None:
         return None
     return classify_event(provider, tail.error, headers=upstream.headers, now=time.time(), model=model or None)
+
+
+def _framing(upstream: UpstreamResponse, request: http.Request) -> RawHeaders:
+    """A body that the provider ends by closing its connection is chunked for the client, who keeps its own."""
+    bodiless = request.method == "HEAD" or upstream.status < 200 or upstream.status in (204, 304)
+    framed = header(upstream, b"content-length") or header(upstream, b"transfer-encoding")
+    return () if bodiless or framed or not request.is_http11 else ((b"transfer-encoding", b"chunked"),)
 
 
 def _tail(answer: Answer, dialect: Dialect | None) -> Tail | None:
