@@ -14,7 +14,6 @@ import os
 import random
 import time
 from collections.abc import Iterable
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +41,6 @@ from mitm_balancer.upstream.pool import Pool
 from mitm_balancer.upstream.tls import TlsSettings
 
 logger = logging.getLogger(__name__)
-
-SETTLE_LIMIT = 0.25
-"""Seconds that a redispatch waits for its cooldown to be on disk; a commit takes well under a millisecond."""
 
 WATCH_INTERVAL = 0.5
 """Seconds between looks at the configuration file: a change counts within a second (contract)."""
@@ -282,28 +278,22 @@ class App:
 
 
 class StoreRecorder:
-    """Decisions go to the store. Its writer thread does the writing; a failing store never fails traffic (P9)."""
+    """Decisions go to the store. Its writer thread does the writing; a failing store never fails traffic (P9).
+
+    A redispatch does not wait for its cooldown to be on disk: that would cost milliseconds at each failover, and a kill
+    in just that moment costs no more than one refused attempt after the restart.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._last: Future[bool] | None = None
 
     def cooldown(self, cooldown: Cooldown) -> None:
         now = time.time()
         reason = f"{cooldown.verdict.value}: {cooldown.reason}"
         until = now + cooldown.duration
-        self._last = self.store.save_cooldown(
+        self.store.save_cooldown(
             CooldownRow(cooldown.name, cooldown.model, until, now, cooldown.duration, reason, cooldown.strikes)
         )
-
-    async def settled(self) -> None:
-        last, self._last = self._last, None
-        if last is None or last.done():
-            return
-        # A store in trouble must not hold up the redispatch (P9).
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE_LIMIT):
-                await asyncio.shield(asyncio.wrap_future(last))
 
     def trace(self, request_id: str, record: dict[str, Any]) -> None:
         self.store.add_trace(request_id, record)

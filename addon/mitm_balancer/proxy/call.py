@@ -201,7 +201,6 @@ class Call:
                 self._open = result.answer
                 relay.record.attempt(account.name, step.because, result)
                 dispatch.ended(result.outcome, clock())
-                await self.runtime.recorder.settled()
                 if result.outcome.ok and result.answer is not None:
                     relay.record.passed_over(dispatch, clock())
                     await self._served(relay, account, result.answer, dispatch)

@@ -105,12 +105,9 @@ class Limits:
 
 
 class Recorder(Protocol):
-    """Where decisions are remembered. Never raises; nothing but `settled` waits."""
+    """Where decisions are remembered. Every method returns at once and never raises."""
 
     def cooldown(self, cooldown: Cooldown) -> None: ...
-
-    async def settled(self) -> None:
-        """Wait a moment until the cooldowns so far would survive a kill -9 (P8)."""
 
     def trace(self, request_id: str, record: dict[str, Any]) -> None: ...
 
@@ -125,8 +122,6 @@ class NoRecorder:
     """Remembers nothing."""
 
     def cooldown(self, cooldown: Cooldown) -> None: ...
-
-    async def settled(self) -> None: ...
 
     def trace(self, request_id: str, record: dict[str, Any]) -> None: ...
 
