@@ -1,0 +1,124 @@
+"""The agents: how each is installed, told its key, and asked for one headless turn."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+CLIENT = "client-own-credential"
+"""What the agent holds; no account has it, so the ledger shows where it went."""
+CLAUDE_TOKEN = "sk-ant-oat01-" + CLIENT
+GITHUB_TOKEN = "gho_" + CLIENT
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    name: str
+    package: str
+    binary: str
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    provider: str
+    """Of the two accounts."""
+    prepare: Callable[[Path], None] = lambda _: None
+    """Given the agent's home, before its turn."""
+    path: str = ""
+    """Where its turns go: a part of the request target."""
+
+
+def _jwt() -> str:
+    """An unsigned token with the claims that Codex reads."""
+    auth = {"chatgpt_account_id": "acct-client", "chatgpt_plan_type": "plus", "chatgpt_user_id": "user-client"}
+    claims = {"exp": 4102444800, "email": "me@example.com", "https://api.openai.com/auth": auth}
+    parts = ({"alg": "RS256", "typ": "JWT"}, claims)
+    text = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
+    return ".".join([*text, "c2ln"])
+
+
+CODEX_TOKEN = _jwt()
+CLIENTS = (CLIENT, CLAUDE_TOKEN, GITHUB_TOKEN, CODEX_TOKEN)
+
+
+def _codex_chatgpt(home: Path) -> None:
+    """An auth.json as a ChatGPT login leaves it; the tokens are invented."""
+    folder = home / ".codex"
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens = {"id_token": CODEX_TOKEN, "access_token": CODEX_TOKEN, "refresh_token": "rt", "account_id": "acct-client"}
+    now = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
+    login = {"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "tokens": tokens, "last_refresh": now}
+    (folder / "auth.json").write_text(json.dumps(login))
+
+
+_CLAUDE = ("-p", "hi", "--output-format", "stream-json", "--include-partial-messages", "--verbose")
+_CODEX = ("exec", "--skip-git-repo-check", "--json", "hi")
+
+AGENTS = (
+    Agent(
+        "claude",
+        "@anthropic-ai/claude-code",
+        "claude",
+        _CLAUDE,
+        (("ANTHROPIC_API_KEY", CLIENT),),
+        "anthropic",
+        path="/v1/messages",
+    ),
+    Agent(
+        "claude-oauth",
+        "@anthropic-ai/claude-code",
+        "claude",
+        _CLAUDE,
+        (("CLAUDE_CODE_OAUTH_TOKEN", CLAUDE_TOKEN),),
+        "anthropic",
+        path="/v1/messages",
+    ),
+    Agent(
+        "codex",
+        "@openai/codex",
+        "codex",
+        _CODEX,
+        (("CODEX_API_KEY", CLIENT),),
+        "openai",
+        path="/v1/responses",
+    ),
+    Agent(
+        "codex-chatgpt",
+        "@openai/codex",
+        "codex",
+        _CODEX,
+        (),
+        "codex",
+        _codex_chatgpt,
+        path="/codex/responses",
+    ),
+    Agent(
+        "opencode",
+        "opencode-ai",
+        "opencode",
+        ("run", "--title", "t", "-m", "anthropic/claude-sonnet-4-5", "hi"),
+        (("ANTHROPIC_API_KEY", CLIENT),),
+        "anthropic",
+        path="/v1/messages",
+    ),
+    Agent(
+        "gemini",
+        "@google/gemini-cli",
+        "gemini",
+        ("--skip-trust", "-m", "gemini-2.5-flash", "-p", "hi"),
+        (("GEMINI_API_KEY", CLIENT),),
+        "gemini",
+        path="/v1beta/models/",
+    ),
+    Agent(
+        "copilot",
+        "@github/copilot",
+        "copilot",
+        ("-p", "hi", "--allow-all-tools", "--no-auto-update"),
+        (("COPILOT_GITHUB_TOKEN", GITHUB_TOKEN),),
+        "copilot",
+        path="/",
+    ),
+)
