@@ -222,7 +222,7 @@ def take_the_short_way(handler: ConnectionHandler, parent: BalancedLayer) -> Non
     """Lead the connection's events straight to the TLS layer inside the CONNECT tunnel.
 
     The tunnel is transparent by now: all that its three layers do to an event is to unpack and repack the same bytes,
-    which costs a fifth of a streamed event. The first request of a connection comes the long way, the rest the short one.
+    which costs a fifth of a streamed event. A connection's first request comes the long way, the rest the short one.
     """
     stack = parent.context.layers
     inner = stack[stack.index(parent) - 1]
