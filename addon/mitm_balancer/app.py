@@ -168,13 +168,14 @@ class App:
 
     def _apply(self) -> None:
         """Put the configuration in force for new requests; running ones keep what they have."""
-        providers = [_with_own_hosts(provider, self.config.accounts) for provider in self.config.all_providers()]
-        by_name = {provider.name: provider for provider in providers}
+        registry = Registry(_with_own_hosts(provider, self.config.accounts) for provider in self.config.all_providers())
+        # As the registry has them: the user's own ones are completed with the tables of their dialect.
+        by_name = {provider.name: provider for provider in registry}
         old = self.runtime.pools
         pools: dict[str, ProviderPool] = {}
         for name, specs in _by_provider(self.config.accounts).items():
             pools[name] = self._pool(by_name[name], specs, old.get(name))
-        self.runtime.registry = Registry(providers)
+        self.runtime.registry = registry
         self.runtime.pools = pools
         self.runtime.policy = dispatch_policy(self.config)
         self.runtime.limits = limits(self.config.policy)
