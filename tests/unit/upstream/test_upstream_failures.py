@@ -256,6 +256,29 @@ async def test_an_early_success_does_not_end_the_upload(pool: Pool, iterated: bo
         assert server.accepted == 1
 
 
+async def test_an_upload_ends_with_its_connection_though_the_answer_is_whole(pool: Pool) -> None:
+    """Answered with success, then hung up: there is nobody left to send to."""
+    asked = 0
+
+    async def chunks() -> AsyncIterator[bytes]:
+        nonlocal asked
+        while asked < 1000:
+            asked += 1
+            yield b"x"
+            await asyncio.sleep(0.001)
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(answer())
+        peer.writer.close()
+
+    async with RawServer(script) as server:
+        response = await pool.send(_post(server, chunks(), 1000), LIMITS)
+        assert await body_of(response) == b"ok"
+
+    assert asked < 500
+
+
 async def test_an_iterator_that_fails_fails_the_exchange(pool: Pool) -> None:
     class ClientGoneError(Exception):
         pass
