@@ -227,7 +227,7 @@ class Call:
             dialect=self._dialect(),
             model=known.model,
             stream=known.stream,
-            timeouts=runtime.limits.timeouts(stream=known.stream),
+            timeouts=self._timeouts(known.stream),
             first_token=runtime.limits.first_token_limit(runtime.patience.limit(name, known.model)),
             commit_hold=runtime.limits.commit_hold,
         )
@@ -298,7 +298,7 @@ class Call:
             body=self._body(request),
         )
         try:
-            response = await self._send_own(wire_request, self.runtime.limits.timeouts(stream=False), request.method)
+            response = await self._send_own(wire_request, self.runtime.limits.own_way(), request.method)
         except UpstreamError as e:
             own = answers.failed(self._dialect(), 502, f"{request.host}: {e}", relay.record.header(OWN))
             await relay.give(own, OWN)
@@ -344,6 +344,14 @@ class Call:
         if self._upload is not None:
             return self._upload.chunks()
         return (request.raw_content if self._own_body is None else self._own_body) or b""
+
+    def _timeouts(self, stream: bool) -> Timeouts:
+        """The limits of an attempt; its head must come before the request's deadline."""
+        timeouts = self.runtime.limits.timeouts(stream=stream)
+        if self._dispatch is None:
+            return timeouts
+        left = max(1.0, self._dispatch.policy.deadline - (self.runtime.clock() - self._dispatch.started))
+        return timeouts if timeouts.head is not None and timeouts.head <= left else timeouts.with_head(left)
 
     def _carrier(self, request: http.Request, account: Account) -> wire.Carrier | None:
         """The credential, placed as this path wants it."""

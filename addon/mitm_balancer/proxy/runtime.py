@@ -100,6 +100,10 @@ class Limits:
         """The limit for a stream's first meaningful event; None: none."""
         return learnt if self.first_token is None else self.first_token or None
 
+    def own_way(self) -> Timeouts:
+        """For what is not ours to judge: a client that polls for an hour may do so."""
+        return Timeouts(connect=self.connect, head=None, idle=None)
+
     def timeouts(self, *, stream: bool) -> Timeouts:
         return Timeouts(connect=self.connect, head=self.first_byte if stream else self.response, idle=self.idle)
 

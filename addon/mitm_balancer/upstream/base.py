@@ -51,6 +51,10 @@ class Timeouts:
     idle: float | None = 300.0
     """Between two reads of the body."""
 
+    def with_head(self, seconds: float) -> Timeouts:
+        """The same, with another limit for the head."""
+        return Timeouts(self.connect, seconds, self.idle)
+
 
 @dataclass(slots=True)
 class ConnInfo:
