@@ -168,7 +168,7 @@ class App:
 
     def _apply(self) -> None:
         """Put the configuration in force for new requests; running ones keep what they have."""
-        registry = Registry(_with_own_hosts(provider, self.config.accounts) for provider in self.config.all_providers())
+        registry = Registry(_as_configured(provider, self.config) for provider in self.config.all_providers())
         # As the registry has them: the user's own ones are completed with the tables of their dialect.
         by_name = {provider.name: provider for provider in registry}
         old = self.runtime.pools
@@ -298,6 +298,13 @@ class StoreRecorder:
 
     def trace(self, request_id: str, record: dict[str, Any]) -> None:
         self.store.add_trace(request_id, record)
+
+
+def _as_configured(provider: Provider, config: Config) -> Provider:
+    """The provider with the addresses of its accounts, and the user's own error rules before its own."""
+    provider = _with_own_hosts(provider, config.accounts)
+    rules = tuple(row.rule for row in config.rules if row.concerns(provider.name))
+    return dataclasses.replace(provider, errors=(*rules, *provider.errors)) if rules else provider
 
 
 def _with_own_hosts(provider: Provider, accounts: Iterable[AccountSpec]) -> Provider:

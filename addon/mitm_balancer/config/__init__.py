@@ -15,6 +15,7 @@ from mitm_balancer.config.model import (
     Policy,
     Priority,
     RoutingWeights,
+    UserRule,
 )
 from mitm_balancer.config.reading import load, parse
 from mitm_balancer.config.sources import Command, CredentialSource, Env, File, Keyring, Literal
@@ -40,6 +41,7 @@ __all__ = [
     "Policy",
     "Priority",
     "RoutingWeights",
+    "UserRule",
     "load",
     "parse",
 ]

@@ -15,7 +15,7 @@ from mitm_balancer.config.checks import auto_or, boolean, milliseconds, number, 
 from mitm_balancer.config.nodes import Value
 from mitm_balancer.config.sources import CredentialSource
 from mitm_balancer.config.urls import BaseUrl
-from mitm_balancer.providers.model import Provider
+from mitm_balancer.providers.model import ErrorRule, Provider
 from mitm_balancer.providers.registry import BUILTIN
 
 VERSION = 1
@@ -141,6 +141,17 @@ class AccountSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class UserRule:
+    """A row of the user's own error table, for one provider or for all (None)."""
+
+    rule: ErrorRule
+    provider: str | None = None
+
+    def concerns(self, provider: str) -> bool:
+        return self.provider in (None, provider)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A whole configuration; `Config()` is what an empty file means."""
 
@@ -149,6 +160,8 @@ class Config:
     accounts: tuple[AccountSpec, ...] = ()
     providers: tuple[Provider, ...] = ()
     """The user's own, and the built-in ones that the file adds hosts to. `all_providers` has every one."""
+    rules: tuple[UserRule, ...] = ()
+    """Tried before the providers' own error tables."""
     priority: Priority = Priority()
     policy: Policy = Policy()
     source: Path | None = None

@@ -15,9 +15,10 @@ from mitm_balancer.config.errors import ConfigError, ConfigErrors
 from mitm_balancer.config.model import STRATEGIES, VERSION, Config, MatrixEntry, Policy, Priority
 from mitm_balancer.config.nodes import Report, Value
 from mitm_balancer.config.providers import read_providers
+from mitm_balancer.config.rules import read_rules
 from mitm_balancer.providers.model import Provider
 
-KEYS = ("version", "balancing", "accounts", "providers", "priority", "policy")
+KEYS = ("version", "balancing", "accounts", "providers", "rules", "priority", "policy")
 
 
 def load(path: Path | None, *, required: bool = True) -> Config:
@@ -71,6 +72,7 @@ def _config(root: Value, folder: Path) -> Config:
         config,
         balancing=table.get("balancing", boolean, True),
         accounts=table.get("accounts", _or_empty(lambda value: read_accounts(value, known, folder)), ()),
+        rules=table.get("rules", _or_empty(lambda value: read_rules(value, known)), ()),
         priority=table.get("priority", _or_empty(lambda value: _priority(value, known)), None) or Priority(),
         policy=table.get("policy", _or_empty(functools.partial(_settings, schema=Policy)), None) or Policy(),
     )

@@ -9,6 +9,7 @@ import pytest
 from mitm_balancer.config import Config, Env, File, Policy, load, parse, reading
 from mitm_balancer.config import accounts as accounts_section
 from mitm_balancer.config import providers as providers_section
+from mitm_balancer.config import rules as rules_section
 from mitm_balancer.config.model import STRATEGIES
 
 EXAMPLE = Path(__file__).parents[3] / "config.example.yaml"
@@ -36,7 +37,14 @@ def test_every_policy_key_is_written_out(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [*reading.KEYS, *accounts_section.KEYS, *providers_section.KEYS, *accounts_section.SOURCES]
+    "key",
+    [
+        *reading.KEYS,
+        *accounts_section.KEYS,
+        *providers_section.KEYS,
+        *accounts_section.SOURCES,
+        *rules_section.KEYS,
+    ],
 )
 def test_every_key_occurs(key: str) -> None:
     assert re.search(rf"\b{key}:", TEXT)
@@ -44,6 +52,10 @@ def test_every_key_occurs(key: str) -> None:
 
 def test_every_strategy_occurs() -> None:
     assert " | ".join(STRATEGIES) in TEXT
+
+
+def test_every_verdict_of_a_rule_occurs() -> None:
+    assert " | ".join(rules_section.VERDICTS) in " ".join(TEXT.replace("#", " ").split())
 
 
 def test_its_examples_work() -> None:
@@ -58,4 +70,8 @@ def test_its_examples_work() -> None:
     assert config.accounts[0].credential == Env("WORK_KEY")
     assert config.accounts[1].credential == File(Path.home() / ".secrets/anthropic")
     assert [provider.name for provider in config.providers] == ["corp", "corp-azure", "corp-query", "anthropic"]
+    assert [(rule.provider, rule.rule.status, rule.rule.codes) for rule in config.rules] == [
+        ("corp", (418,), ("teapot",)),
+        (None, (), ("content_blocked",)),
+    ]
     assert len(config.priority.providers) == 2
