@@ -11,6 +11,7 @@ caller's too. A state other than HOLD is final.
 from __future__ import annotations
 
 import enum
+import json
 
 from mitm_balancer.core.decoding import Decoder
 from mitm_balancer.core.dialect import Dialect
@@ -33,7 +34,7 @@ class GateState(enum.Enum):
 class Gate:
     """One response's gate. `content_type` and `content_encoding` are the header values as they came."""
 
-    __slots__ = ("_decoder", "_dialect", "_limit", "_splitter", "_state", "error", "held")
+    __slots__ = ("_decoder", "_dialect", "_limit", "_splitter", "_state", "error", "held", "malformed")
 
     def __init__(
         self, dialect: Dialect, *, content_type: str = "", content_encoding: str = "", limit: int = MAX_HELD
@@ -47,6 +48,8 @@ class Gate:
         """Bytes fed while holding."""
         self.error = b""
         """FAILED: the data of the error event."""
+        self.malformed = False
+        """FAILED: it was no error of the provider's but an event that cannot be read: the provider is at work (P5)."""
 
     def __repr__(self) -> str:
         return f"<Gate {self._dialect} {self._state.name} {self.held} bytes>"
@@ -81,4 +84,13 @@ class Gate:
                     return
                 case Meaning.ERROR:
                     self._state, self.error = GateState.FAILED, event.data
+                    self.malformed = event.name != "error" and not _readable(event.data)
                     return
+
+
+def _readable(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -156,7 +156,9 @@ async def _hold(answer: Answer, rules: Rules, content_type: str) -> Result:
             outcome = _ambiguous("empty stream", "the stream ended before it said anything")
             answer.complete = True
     answer.prefix = b"".join(parts)
-    if gate.state is GateState.FAILED:
+    if gate.malformed:
+        outcome = _ambiguous("malformed event", "the stream began with an event that cannot be read")
+    elif gate.state is GateState.FAILED:
         outcome = classify_event(
             rules.provider,
             gate.error,

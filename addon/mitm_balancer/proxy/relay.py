@@ -150,12 +150,17 @@ def _framing(upstream: UpstreamResponse, request: http.Request) -> RawHeaders:
 def _tail(answer: Answer, dialect: Dialect | None) -> Tail | None:
     """A watch over a stream that speaks its dialect; what does not is passed on without a judgement about its end."""
     upstream = answer.response
-    if dialect is not None and not header(upstream, b"content-encoding") and _OPENINGS[dialect] not in answer.prefix:
+    if dialect is not None and not header(upstream, b"content-encoding") and _foreign(dialect, answer.prefix):
         return None
     content_type = header(upstream, b"content-type")
     if dialect is None or upstream.status != 200 or not content_type.startswith(EVENT_STREAM):
         return None
     return Tail(dialect, content_type=content_type, content_encoding=header(upstream, b"content-encoding"))
+
+
+def _foreign(dialect: Dialect, prefix: bytes) -> bool:
+    """Whether events have come and none is of the dialect. A stream committed by time may have said nothing yet."""
+    return b"data:" in prefix and _OPENINGS[dialect] not in prefix
 
 
 def describe(record: Record) -> tuple[str, dict[str, object]]:
