@@ -14,7 +14,8 @@ import pytest
 from e2e.conftest import Launch
 from e2e.h2client import H2Client
 from e2e.harness import How, Proxy, account, config
-from e2e.helpers import ANTHROPIC, accounts_of, dial, told
+from e2e.helpers import ANTHROPIC, AnyAnswer, Client, accounts_of, dial, told
+from e2e.rawclient import Pairs
 from e2e.rawserver import digest_of, read_head, serving
 from mitm_balancer.testing import CA, FakeProvider, steps
 
@@ -137,6 +138,10 @@ async def test_a_large_upload_streams_through_in_one_attempt(fake: FakeProvider,
     assert [len(record.body) for record in fake.ledger] == [UPLOAD, 2 * MB, 100]
 
 
+async def _ask(client: Client, method: str, path: str, headers: Pairs, body: bytes) -> AnyAnswer:
+    return await client.request(method, path, headers, body)
+
+
 @pytest.mark.parametrize("protocol", ["h1", "h2"])
 async def test_a_slow_provider_slows_the_upload(fake_ca: CA, launch: Launch, protocol: str) -> None:
     """The provider reads nothing for a while: the proxy does not swallow the 40 MB; then they arrive whole."""
@@ -157,7 +162,7 @@ async def test_a_slow_provider_slows_the_upload(fake_ca: CA, launch: Launch, pro
         proxy = await launch(text)
         before = rss(proxy)
         async with await dial(proxy, protocol, ANTHROPIC.host) as client:
-            asked = asyncio.ensure_future(client.request(method, path, headers, body))
+            asked = asyncio.ensure_future(_ask(client, method, path, headers, body))
             await asyncio.sleep(0.5)
             grown = await settled(lambda: rss(proxy)) - before
             go_on.set()
