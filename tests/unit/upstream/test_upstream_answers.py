@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from rawserver import LIMITS, Peer, RawServer, answer, body_of, get, serve
+from bytewise import LIMITS, Peer, RawServer, answer, body_of, get, serve
 
 from mitm_balancer.core.verdict import Sent
 from mitm_balancer.upstream.base import UpstreamError, UpstreamResponse

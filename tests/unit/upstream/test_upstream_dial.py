@@ -7,7 +7,7 @@ import base64
 import socket
 
 import pytest
-from rawserver import LIMITS, Peer, RawServer, body_of, echo_ok, get
+from bytewise import LIMITS, Peer, RawServer, body_of, echo_ok, get
 
 from mitm_balancer.core.verdict import Sent
 from mitm_balancer.testing import CA, Leaf, make_ca

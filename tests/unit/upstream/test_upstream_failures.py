@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from rawserver import LIMITS, Peer, RawServer, answer, body_of, get
+from bytewise import LIMITS, Peer, RawServer, answer, body_of, get
 
 from mitm_balancer.core.verdict import Sent
 from mitm_balancer.testing import Leaf

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
-from rawserver import body_of, get
+from bytewise import body_of, get
 
 from mitm_balancer.core.verdict import Sent
 from mitm_balancer.upstream.base import Origin, Timeouts, Upstream, UpstreamError, WireRequest

@@ -8,7 +8,7 @@ import os
 import socket
 
 import pytest
-from rawserver import LIMITS, Peer, RawServer, answer, body_of, echo_ok, get, serve
+from bytewise import LIMITS, Peer, RawServer, answer, body_of, echo_ok, get, serve
 
 from mitm_balancer.core.verdict import Sent
 from mitm_balancer.testing import Leaf
