@@ -5,6 +5,8 @@ Each runs once per database in a transaction of its own and is recorded by name 
 
 from __future__ import annotations
 
+import json
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable
@@ -15,8 +17,11 @@ type Migration = Callable[[Database], None]
 
 MIGRATIONS: list[Migration] = []
 
-KEPT_ON_REPAIR = ("cooldowns", "account_flags", "state")
+KEPT_ON_REPAIR = ("cooldowns", "account_flags", "state", "owners")
 """What is worth carrying over from a damaged file: small, and a lost cooldown breaks P8."""
+
+OWNERS_SECRET = "owners-secret"  # noqa: S105 - the name of a row of `state`, not its value
+"""Keys the fingerprints of resource ids: made once per database, so that they mean nothing outside of it."""
 
 
 def migration(function: Migration) -> Migration:
@@ -85,3 +90,13 @@ def m002_traces_events(db: Database) -> None:
     db.table("events").create(
         {"seq": int, "at": float, "type": str, "account": str, "message": str, "data": str}, pk="seq", not_null={"type"}
     )
+
+
+@migration
+def m004_owners(db: Database) -> None:
+    db.table("owners").create(
+        {"seq": int, "key": str, "account": str, "at": float}, pk="seq", not_null={"key", "account", "at"}
+    )
+    db.table("owners").create_index(["key"], unique=True)
+    secret = {"key": OWNERS_SECRET, "value": json.dumps({"hex": secrets.token_hex(32)}), "at": time.time()}
+    db.table("state").insert(secret, ignore=True)

@@ -21,18 +21,24 @@ from mitm_balancer.store.database import Database
 from mitm_balancer.store.home import StoreError
 from mitm_balancer.store.repair import is_corrupt
 from mitm_balancer.store.rows import CooldownRow, EventRow
+from mitm_balancer.store.schema import OWNERS_SECRET
 from mitm_balancer.store.writer import Write, Writer
 
 logger = logging.getLogger(__name__)
 
 TRACES_KEPT = 5000
 EVENTS_KEPT = 10_000
+OWNERS_KEPT = 20_000
 CLOSE_TIMEOUT = 2.0
 
 type Flag = str | bool | None
 
 _BOUND = "DELETE FROM {0} WHERE seq <= (SELECT seq FROM {0} ORDER BY seq DESC LIMIT 1 OFFSET {1})"
-_HOUSEKEEPING = {"trace": _BOUND.format("traces", TRACES_KEPT), "event": _BOUND.format("events", EVENTS_KEPT)}
+_HOUSEKEEPING = {
+    "trace": _BOUND.format("traces", TRACES_KEPT),
+    "event": _BOUND.format("events", EVENTS_KEPT),
+    "owner": _BOUND.format("owners", OWNERS_KEPT),
+}
 _COOLDOWN_COLUMNS = ", ".join(field.name for field in dataclasses.fields(CooldownRow))
 
 
@@ -194,6 +200,29 @@ class Store:
             EventRow(seq, at, kind, account, message, _dict(data) or {})
             for seq, at, kind, account, message, data in reversed(found)
         ]
+
+    # Owners of resources: batched and bounded. `key` is a fingerprint, never an id.
+
+    def save_owner(self, key: str, account: str, at: float) -> None:
+        """Keep which account made a resource; the 20,000 that were written last stay."""
+        sql = "INSERT OR REPLACE INTO owners (key, account, at) VALUES (?, ?, ?)"
+        self._writer.put(Write(("owner", key), sql, (key, account, at)))
+
+    def owners(self) -> list[tuple[str, str, float]]:
+        """Every (key, account, when) that is stored, oldest first."""
+        rows = {row[0]: row for row in self._read("SELECT key, account, at FROM owners ORDER BY seq") or ()}
+        for write in self._writer.pending("owner"):
+            rows.pop(write.params[0], None)
+            rows[write.params[0]] = write.params
+        return [(str(key), str(account), float(at)) for key, account, at in rows.values()]
+
+    def owners_secret(self) -> bytes | None:
+        """What keys the fingerprints of this database; None while it cannot be read."""
+        found = self.get_state(OWNERS_SECRET)
+        try:
+            return bytes.fromhex(str(found["hex"])) if found else None
+        except (KeyError, ValueError):
+            return None
 
     def _read(self, query: str, params: tuple[object, ...] = ()) -> list[tuple[Any, ...]] | None:
         """All rows, or None when the database cannot be read; damage is repaired on the way."""

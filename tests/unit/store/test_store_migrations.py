@@ -42,7 +42,7 @@ def test_an_older_database_is_brought_up_to_date(home: Path, open_store: Opener)
     assert store.account_flags() == {"anthropic/old": {"paused": True}}
     store.add_trace("r", {"a": 1})
     store.close()
-    assert names(home / "balancer.sqlite") == ["m001_cooldowns_state_flags", "m002_traces_events"]
+    assert names(home / "balancer.sqlite") == [step.__name__ for step in schema.MIGRATIONS]
     assert open_store().get_trace("r") == {"a": 1}
 
 
