@@ -384,6 +384,7 @@ class Call:
             response = display.response_head(result.answer.response, ())
             response.data.content = result.answer.prefix
             response.stream = False
+            response.timestamp_end = response.timestamp_start
             wire.hide_cookies(response)
         display.show_failed_attempt(flow, step.number, account.name, outcome, response, record.so_far())
 
