@@ -233,6 +233,8 @@ class Call:
         )
         result = await attempt(runtime.upstream, wire_request, rules)
         result.outcome = masked(result.outcome, carrier.credential)
+        if result.answer is not None and result.answer.response.status >= 400:
+            result.answer.prefix = wire.hide_quoted(result.answer.prefix, carrier.credential)
         if result.first_event is not None:
             runtime.patience.observe(name, known.model, result.first_event)
         return result
