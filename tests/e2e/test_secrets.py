@@ -94,7 +94,7 @@ def _play(fake: FakeProvider) -> None:
     quoted = {alias: f"Incorrect API key provided: {key}" for alias, key in ACCOUNTS.items()}
     fake.play("literal", steps.rate_limited(retry_after=600, headers=cookies, message=quoted["literal"]))
     fake.play("env", steps.unauthorized(headers=cookies, message=quoted["env"]))
-    fake.play("file", steps.quota(3600, headers=cookies, message=quoted["file"]))
+    fake.play("file", steps.quota(3600, headers=cookies, message=quoted["file"], coding="gzip"))
     fake.play("command", steps.ok(headers=cookies), steps.stall(1, headers=cookies))
     login = json.dumps({"access_token": LOGIN_GOT}).encode()
     fake.route("POST", "/oauth/token", steps.ok(body=login, headers=cookies))

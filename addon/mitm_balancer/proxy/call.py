@@ -20,7 +20,7 @@ from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause
 from mitm_balancer.core.verdict import Outcome, Scope, Sent, Verdict
 from mitm_balancer.providers.edits import edit_body
 from mitm_balancer.providers.model import PathKind
-from mitm_balancer.proxy import answers, display, facts, wire
+from mitm_balancer.proxy import answers, display, facts, metering, wire
 from mitm_balancer.proxy.attempt import Answer, Result, Rules, attempt
 from mitm_balancer.proxy.hooks import Hooks
 from mitm_balancer.proxy.outlet import Outlet, StreamOutlet, Upload
@@ -163,6 +163,7 @@ class Call:
             if self._upload is not None:
                 self._upload.discard()
             self.runtime.sockets.pop(flow.id, None)
+            metering.answered(self.runtime, self.claim, record, relay.gauge)
             self.runtime.recorder.trace(record.request_id, record.finish(ended, relay.received))
 
     async def _serve(self, flow: http.HTTPFlow, relay: Relay) -> None:
@@ -388,6 +389,8 @@ class Call:
             response.stream = False
             response.timestamp_end = response.timestamp_start
             wire.hide_cookies(response)
+            if account.carrier is not None:
+                wire.hide_quoted_in(response, account.carrier.credential)
         display.show_failed_attempt(flow, step.number, account.name, outcome, response, record.so_far())
 
 
