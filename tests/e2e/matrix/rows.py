@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from e2e.helpers import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from e2e.matrix.row import STREAM, WHOLE, After, Row, Seen, Setting
 from mitm_balancer.testing import CutHow, Step, Trouble, steps
-from mitm_balancer.testing.step import AFTER_START, BEFORE_START
+from mitm_balancer.testing.step import AFTER_START, BEFORE_START, Framing
 from mitm_balancer.testing.voices import ErrorKind
 
 LATE = 2.0
@@ -18,6 +19,8 @@ MEGABYTES = 1_500_000
 LIMIT_HEADER = (("anthropic-ratelimit-requests-remaining", "0"),)
 """Anthropic's limits stand in headers; a 429 of it without any is about capacity (see `bare-429`)."""
 LIMITED: dict[str, Any] = {"after": After.COOLING, "after_gemini": After.MODEL_OUT}
+ARRAY = replace(GEMINI, stream_path=GEMINI.stream_path.removesuffix("?alt=sse"))
+"""Gemini's other framing: the stream is one JSON array."""
 OPENAI = (CHAT, RESPONSES)
 
 REFUSALS = (
@@ -71,6 +74,10 @@ NO_ANSWER = (
         "cut-whole-big", "cut in the middle of a body of 1.5 MB",
         steps.cut(1, CutHow.RST, body_bytes=MEGABYTES), Seen.BROKEN, 200, "first", 1, forms=(WHOLE,),
     ),
+    Row(
+        "cut-whole-chunked", "cut in the middle of a body without a length",
+        steps.cut(1, framing=Framing.CHUNKED), Seen.BROKEN, 200, "first", 1, forms=(WHOLE,),
+    ),
     Row("cut-whole", "cut in the middle of a small body", steps.cut(1), ambiguous=True, forms=(WHOLE,)),
     Row(
         "stall-whole", "stall in the middle of a small body", steps.stall(1),
@@ -94,6 +101,14 @@ BEFORE_CONTENT = (
     Row("empty", "a stream that ends at once", steps.ok(body=b"", headers=(("content-type", "text/event-stream"),)),
         ambiguous=True, forms=(STREAM,)),
     Row("malformed-first", "malformed first event", steps.malformed(AFTER_START), ambiguous=True, forms=(STREAM,)),
+    Row("gzip-error-first", "overload error as the first event, gzip", steps.error_first(coding="gzip"),
+        forms=(STREAM,)),
+    Row("gzip-cut-start", "reset before content, gzip", steps.cut(AFTER_START, coding="gzip"),
+        ambiguous=True, forms=(STREAM,)),
+    Row("array-error", "overload error as the first element of a JSON array", steps.error_first(),
+        forms=(STREAM,), speeches=(ARRAY,)),
+    Row("array-cut-start", "reset before content of a JSON array", steps.cut(AFTER_START),
+        ambiguous=True, forms=(STREAM,), speeches=(ARRAY,)),
     Row(
         "slow-token", "no content after the head, with `first_token_timeout_ms`", steps.slow_first_token(3600),
         ambiguous=True, forms=(STREAM,), setting=Setting.TIMED,
@@ -147,6 +162,8 @@ AFTER_CONTENT = (
         Seen.AS_SENT, 200, "first", 1, forms=(STREAM,), speeches=(CHAT,),
     ),
     Row("malformed", "malformed event in the middle", steps.malformed(1), Seen.AS_SENT, 200, "first", 1),
+    Row("array-cut", "reset after content of a JSON array", steps.cut(1), Seen.BROKEN, 200, "first", 1,
+        forms=(STREAM,), speeches=(ARRAY,)),
     Row("gzip-cut", "reset after content, gzip", steps.cut(1, coding="gzip"), Seen.BROKEN, 200, "first", 1,
         forms=(STREAM,)),
 )  # fmt: skip
@@ -159,6 +176,8 @@ HARMLESS = (
     ),
     Row("1xx", "100 and 103 first", steps.informational(), account="first", attempts=1),
     Row("big-body", "an answer of 1.5 MB", steps.big_body(MEGABYTES), account="first", attempts=1, forms=(WHOLE,)),
+    Row("array", "a stream as a JSON array", steps.ok(), account="first", attempts=1,
+        forms=(STREAM,), speeches=(ARRAY,)),
     Row("gzip", "gzip answer", steps.gzipped(), account="first", attempts=1),
     Row("torn", "every byte in a write of its own", steps.ok(split=1), account="first", attempts=1),
     Row("until-eof", "a body that ends with the connection", steps.until_eof(), account="first", attempts=1),

@@ -169,8 +169,8 @@ class Failures:
     ) -> None:
         try:
             check(case, *args, **kwargs)
-        except AssertionError as error:
-            self._said.append(f"{case.name}: {str(error).splitlines()[0][:600]}")
+        except (AssertionError, LookupError, ValueError) as error:
+            self._said.append(f"{case.name}: {repr(error).splitlines()[0][:600]}")
 
     def tell(self) -> None:
         assert not self._said, "\n".join(self._said)
