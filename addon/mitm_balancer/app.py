@@ -19,6 +19,7 @@ from typing import Any
 
 from mitm_balancer import __version__
 from mitm_balancer.accounts.credentials import CredentialError, resolve
+from mitm_balancer.bookkeeping import Bookkeeper
 from mitm_balancer.config import AccountSpec, Config, ConfigErrors, Policy, load
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.dispatch import DispatchPolicy
@@ -111,6 +112,8 @@ class App:
             recorder=StoreRecorder(self.store) if self.store is not None else NoRecorder(),
             warm=self.pool.warm,
         )
+        self._bookkeeper = Bookkeeper(self.runtime.book, self.store)
+        self._bookkeeper.restore(time.time())
         self._restore_cooldowns()
         self._apply()
 
@@ -136,6 +139,7 @@ class App:
         if self._watcher is not None:
             self._watcher.cancel()
         self.pool.close()
+        self._bookkeeper.save()
         if self.store is not None:
             self.store.put_state("proxy", {})
             self.store.close()
@@ -232,6 +236,7 @@ class App:
                 await self._read_credentials()
             if self.store is not None and await asyncio.to_thread(self.store.changed):
                 await asyncio.to_thread(self._restore_cooldowns)
+            self._bookkeeper.save_if_due(time.time())
             if self.store is not None and time.monotonic() - last_beat >= HEARTBEAT:
                 last_beat = time.monotonic()
                 self.store.put_state("proxy", self.state())

@@ -114,7 +114,11 @@ class Call:
     def socket_message(self, message: WebSocketMessage) -> None:
         """A frame of the open socket: a refusal of the account moves the client to another one."""
         watch, account, dispatch = self._socket, self._serving, self._dispatch
-        if watch is None or account is None or dispatch is None or (outcome := watch.look(message)) is None:
+        if watch is None or account is None or dispatch is None:
+            return
+        outcome = watch.look(message)
+        metering.framed(self.runtime, account.name, self._dialect(), dispatch.model, watch.tail)
+        if outcome is None:
             return
         self._learn(account, dispatch, outcome)
         clock = self.runtime.clock()
@@ -236,6 +240,8 @@ class Call:
         result.outcome = masked(result.outcome, carrier.credential)
         if result.answer is not None and result.answer.response.status >= 400:
             result.answer.prefix = wire.hide_quoted(result.answer.prefix, carrier.credential)
+        if result.answer is not None:
+            metering.heard(runtime, account, result.answer.response)
         if result.first_event is not None:
             runtime.patience.observe(name, known.model, result.first_event)
         return result

@@ -26,6 +26,7 @@ from mitm_balancer.providers.model import PathKind, PathRule, Provider
 from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy.wire import Carrier
 from mitm_balancer.upstream.base import Origin, Timeouts, Upstream
+from mitm_balancer.usage.book import Book
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ class Runtime:
     recorder: Recorder = field(default_factory=NoRecorder)
     scope: ScopeLearner = field(default_factory=ScopeLearner)
     patience: Patience = field(default_factory=Patience)
+    book: Book = field(default_factory=Book)
     # Jitter, not cryptography.
     rng: random.Random = field(default_factory=random.Random)
     clock: Callable[[], float] = time.monotonic
