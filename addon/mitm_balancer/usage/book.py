@@ -142,8 +142,8 @@ class Book:
 
     def restore(self, page: Page, now: float) -> None:
         """What was written down earlier today, before anything is added."""
-        day = self._turn(now)
-        self._taken = {_key(tally): tally for tally in page.tallies if tally.day == day}
+        self._turn(now)
+        self._taken = {_key(tally): tally for tally in page.tallies}
         for seen in page.windows:
             self._windows.setdefault(seen.account, {})[seen.window.name] = seen
 

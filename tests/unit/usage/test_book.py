@@ -55,6 +55,7 @@ def test_a_new_day_begins_at_nothing_and_yesterdays_rest_is_still_taken() -> Non
 
     assert found.snapshot(1001).tallies == (Tally("1", WORK, "a", 1, 0, ONE),)
     assert [tally.day for tally in found.take().tallies] == ["0", "1"]
+    assert found.snapshot(1001).tallies == (Tally("1", WORK, "a", 1, 0, ONE),), "also after they were taken"
     assert found.snapshot(2000).tallies == ()
 
 
@@ -87,15 +88,16 @@ def test_models_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_headers_of_any_answer_become_windows_when_asked_for() -> None:
-    """Of several answers the newest counts; the reset is on our clock, whatever the provider's says."""
+    """Of several answers the newest counts, of a repeated header the first; the reset is on our clock, whatever the provider's says."""
     found = book()
     found.heard(WORK, ANTHROPIC, unified("0.25"), NOON)
     date = (b"Date", formatdate(NOON + 200, usegmt=True).encode())  # ours says NOON + 10
     found.heard(WORK, ANTHROPIC, [*unified("0.5", Status="allowed"), date], NOON + 10)
+    found.heard(WORK, ANTHROPIC, [*unified("0.75", Status="allowed"), *unified("0.1"), date], NOON + 10)
     found.heard(SPARE, ANTHROPIC, [(b"content-type", b"a/b"), date], NOON + 20)
 
     (seen,) = found.snapshot(NOON + 20).windows
-    assert (seen.account, seen.window.name, seen.window.used_percent) == (WORK, "unified-5h", 50.0)
+    assert (seen.account, seen.window.name, seen.window.used_percent) == (WORK, "unified-5h", 75.0)
     assert (seen.window.status, seen.seen_at, seen.reset_at) == ("allowed", NOON + 10, NOON + 310)
     assert found.take().windows == (seen,)
     assert found.take().windows == ()

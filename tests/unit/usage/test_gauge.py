@@ -70,6 +70,15 @@ def test_text_that_quotes_usage_is_not_believed() -> None:
     assert fed(gauge(Dialect.OPENAI_CHAT), body).usage() == WANTED
 
 
+def test_a_tools_input_is_no_usage() -> None:
+    """It is JSON, not text. A whole body is read as such; in the end of a longer one the last object counts."""
+    tool = {"type": "tool_use", "input": {"usage": {"input_tokens": 999}}}
+    body = {**BODIES[Dialect.ANTHROPIC_MESSAGES], "content": [tool]}
+    assert fed(gauge(Dialect.ANTHROPIC_MESSAGES), json.dumps(body).encode()).usage() == WANTED
+    body = {"content": [tool, "x" * KEPT], "usage": body["usage"]}
+    assert fed(gauge(Dialect.ANTHROPIC_MESSAGES), json.dumps(body).encode()).usage() == WANTED
+
+
 @pytest.mark.parametrize("content_type", ["audio/mpeg", "image/png", "", "application/octet-stream"])
 def test_what_cannot_speak_is_not_kept(content_type: str) -> None:
     found = fed(gauge(Dialect.OPENAI_CHAT, content_type), json.dumps(BODIES[Dialect.OPENAI_CHAT]).encode())
