@@ -34,6 +34,7 @@ from mitm_balancer.proxy import wire
 from mitm_balancer.proxy.addon import BalancerAddon, Settings
 from mitm_balancer.proxy.runtime import Account, Limits, NoRecorder, ProviderPool, Runtime
 from mitm_balancer.proxy.tasks import spawn
+from mitm_balancer.remembering import resources
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import CooldownRow, Store, StoreError, remaining
 from mitm_balancer.upstream.base import Origin
@@ -111,6 +112,7 @@ class App:
             upstream=self.pool,
             recorder=StoreRecorder(self.store) if self.store is not None else NoRecorder(),
             warm=self.pool.warm,
+            resources=resources(self.store, time.time()),
         )
         self._bookkeeper = Bookkeeper(self.runtime.book, self.store)
         self._bookkeeper.restore(time.time())
