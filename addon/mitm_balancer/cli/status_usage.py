@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from mitm_balancer.cli.output import countdown
+from mitm_balancer.core.durations import countdown
 from mitm_balancer.store import UsageRow, WindowRow
 
 OLD = 600.0

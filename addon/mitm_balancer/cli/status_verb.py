@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from mitm_balancer.cli.output import coloured, countdown, own_command, print_json, table
+from mitm_balancer.cli.output import coloured, own_command, print_json, table
 from mitm_balancer.cli.picture import AccountPicture, Picture, take
 from mitm_balancer.cli.places import config_of, expected_config, home_of
 from mitm_balancer.cli.status_usage import usage_lines
+from mitm_balancer.core.durations import countdown
 
 GREEN, YELLOW, RED, GREY = 32, 33, 31, 90
 COLOURS = {"ready": GREEN, "limited": YELLOW, "cooling": YELLOW, "unusable": RED, "disabled": GREY}

@@ -16,6 +16,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.websocket import WebSocketMessage
 
 from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause, Stop
+from mitm_balancer.core.durations import countdown
 from mitm_balancer.core.strip import Stripped, is_refused
 from mitm_balancer.core.verdict import Outcome, Scope, Sent, Verdict
 from mitm_balancer.providers.model import PathKind
@@ -128,7 +129,7 @@ class Call:
         if not outcome.definite_refusal or other is None or other.name == account.name:
             return  # nobody else could do better: the client hears it from the provider
         message.drop()
-        wait = "" if outcome.wait is None else f", back in {answers.human_duration(outcome.wait)}"
+        wait = "" if outcome.wait is None else f", back in {countdown(outcome.wait)}"
         logger.info(
             "mitm-balancer: %s: %s (%s)%s inside a socket: it is closed for a reconnect",
             account.name, outcome.verdict.value, outcome.reason, wait,
@@ -301,6 +302,7 @@ class Call:
         else:
             status = 504 if last is not None and "timeout" in last.reason else 502
             text = f"{last.message} ({stop.because})" if last is not None and last.message else stop.because
+            logger.warning("mitm-balancer: %s: %s", dispatch.provider, text)
             await relay.give(answers.failed(self.claim.dialect, status, text, header), NOBODY)
 
     async def _own_way(self, flow: http.HTTPFlow, relay: Relay, note: str) -> None:
@@ -392,7 +394,7 @@ class Call:
 
     def _tell(self, flow: http.HTTPFlow, record: Record, account: Account, step: Attempt, result: Result) -> None:
         outcome = result.outcome
-        wait = "" if outcome.wait is None else f", back in {answers.human_duration(outcome.wait)}"
+        wait = "" if outcome.wait is None else f", back in {countdown(outcome.wait)}"
         logger.info("mitm-balancer: %s: %s (%s)%s", account.name, outcome.verdict.value, outcome.reason, wait)
         if not self._observed:
             return
