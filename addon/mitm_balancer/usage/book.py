@@ -104,7 +104,7 @@ class Book:
         self._day_of = day_of
         self._day = ""
         self._taken: dict[_Key, Tally] = {}
-        """Today's, but for the new ones."""
+        """Today's, but for the new ones; those of yesterday that were taken today go with the next day."""
         self._new: dict[_Key, Tally] = {}
         self._windows: dict[str, dict[str, SeenWindow]] = {}
         self._changed: dict[tuple[str, str], SeenWindow] = {}
@@ -158,7 +158,7 @@ class Book:
         """What is new since the last call: tallies to be added to those written down, windows to replace them."""
         self._read()
         page = Page(tuple(self._new.values()), tuple(self._changed.values()))
-        self._taken = {key: tally for key, tally in self._merged().items() if tally.day == self._day}
+        self._taken = self._merged()
         self._new, self._changed = {}, {}
         return page
 

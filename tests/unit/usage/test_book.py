@@ -88,7 +88,10 @@ def test_models_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_headers_of_any_answer_become_windows_when_asked_for() -> None:
-    """Of several answers the newest counts, of a repeated header the first; the reset is on our clock, whatever the provider's says."""
+    """Of several answers the newest counts, of a repeated header the first.
+
+    The reset is on our clock, whatever the provider's says.
+    """
     found = book()
     found.heard(WORK, ANTHROPIC, unified("0.25"), NOON)
     date = (b"Date", formatdate(NOON + 200, usegmt=True).encode())  # ours says NOON + 10

@@ -73,7 +73,7 @@ def test_text_that_quotes_usage_is_not_believed() -> None:
 def test_a_tools_input_is_no_usage() -> None:
     """It is JSON, not text. A whole body is read as such; in the end of a longer one the last object counts."""
     tool = {"type": "tool_use", "input": {"usage": {"input_tokens": 999}}}
-    body = {**BODIES[Dialect.ANTHROPIC_MESSAGES], "content": [tool]}
+    body = {"usage": BODIES[Dialect.ANTHROPIC_MESSAGES]["usage"], "content": [tool]}
     assert fed(gauge(Dialect.ANTHROPIC_MESSAGES), json.dumps(body).encode()).usage() == WANTED
     body = {"content": [tool, "x" * KEPT], "usage": body["usage"]}
     assert fed(gauge(Dialect.ANTHROPIC_MESSAGES), json.dumps(body).encode()).usage() == WANTED
