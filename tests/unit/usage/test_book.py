@@ -85,6 +85,9 @@ def test_models_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         (OTHER, 7),
     ]
     assert max(len(tally.model) for tally in tallies) == 100
+    found.take()
+    found.add(WORK, "tomorrow's", ONE, 1000)
+    assert [tally.model for tally in found.snapshot(1000).tallies] == ["tomorrow's"]
 
 
 def test_headers_of_any_answer_become_windows_when_asked_for() -> None:
