@@ -42,7 +42,7 @@ def read(request: http.Request, dialect: Dialect) -> Facts:
     content = _decoded(request)
     if dialect is Dialect.GEMINI:
         found = _GEMINI_MODEL.search(request.path.partition("?")[0])
-        refers = references.nested(content) if content else ()
+        refers = references.nested(content, dialect) if content else ()
         if found is None:
             return Facts(refers=refers)
         return Facts(found[1], (found[2] or "").startswith("stream"), refers)
@@ -53,9 +53,11 @@ def read(request: http.Request, dialect: Dialect) -> Facts:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Facts()
     named = (body.previous_response_id, body.previous_interaction_id, body.conversation, body.container)
-    refers = tuple(name for value in named if value is not None and (name := references.id_of(value)))
+    refers = tuple(name for value in named if value is not None for name in references.of_field(value))
     return Facts(
-        body.model if isinstance(body.model, str) else "", body.stream is True, refers + references.nested(content)
+        body.model if isinstance(body.model, str) else "",
+        body.stream is True,
+        refers + references.nested(content, dialect),
     )
 
 
