@@ -19,7 +19,7 @@ from typing import Any
 from mitm_balancer import __version__
 from mitm_balancer.accounts.credentials import CredentialError, resolve
 from mitm_balancer.bookkeeping import Bookkeeper
-from mitm_balancer.config import AccountSpec, Config, ConfigErrors, load
+from mitm_balancer.config import AccountSpec, Config, ConfigErrors, Literal, load
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.health import Health
 from mitm_balancer.core.priority import Priority, TargetInfo
@@ -85,7 +85,16 @@ def compose(settings: Settings) -> App | None:
 def load_config(settings: Settings, home: Path) -> Config:
     """The configuration that the settings name, or the default one. Raises ConfigErrors."""
     path, explicit = config_path(settings.config or None, home)
-    return load(path if explicit or path.exists() else None)
+    config = load(path if explicit or path.exists() else None)
+    warn_if_open(config)
+    return config
+
+
+def warn_if_open(config: Config) -> None:
+    """A credential that stands in a file which other users can read is said."""
+    literal = any(isinstance(spec.credential, Literal) for spec in config.accounts)
+    if literal and config.source is not None and config.source.stat().st_mode & 0o077:
+        logger.warning("mitm-balancer: %s holds credentials and others can read it: chmod 600 it", config.source)
 
 
 class App:
