@@ -103,6 +103,7 @@ def test_what_an_answer_made_binds(provider: Any, path: str, body: object, heade
     ("provider", "path", "body"),
     [
         (openai, "/v1/responses", {"id": RESP, "store": False, "output": [{"id": "msg_12345678901"}]}),
+        (openai, "/v1/responses", b'{"id":"resp_1","store":false,"output":[{"id":"msg_12345678901"}]}'),
         (openai, "/v1/chat/completions", {"id": "msg_12345678901"}),
         (anthropic, "/v1/messages", {"id": "msg_12345678901"}),
     ],
