@@ -34,7 +34,7 @@ from mitm_balancer.proxy.addon import BalancerAddon, Settings
 from mitm_balancer.proxy.runtime import Account, Limits, NoRecorder, ProviderPool, Runtime
 from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.secrets import Secret
-from mitm_balancer.store import CooldownRow, Store, StoreError, remaining
+from mitm_balancer.store import CooldownRow, KnownRows, Store, StoreError, remaining
 from mitm_balancer.upstream.base import Origin
 from mitm_balancer.upstream.dial import Via, proxy_from_environment
 from mitm_balancer.upstream.pool import Pool
@@ -94,6 +94,7 @@ class App:
         self.problem: str | None = None
         """Why the last reload kept the old configuration."""
         self.store = open_store(home)
+        self._known_rows = KnownRows()
         self.pool = Pool()
         self._via: Via | None = None
         self._addresses: tuple[tuple[str, int], ...] = ()
@@ -108,7 +109,7 @@ class App:
             pools={},
             health=Health(JITTER, breaker_policy(config.policy)),
             upstream=self.pool,
-            recorder=StoreRecorder(self.store) if self.store is not None else NoRecorder(),
+            recorder=StoreRecorder(self.store, self._known_rows) if self.store is not None else NoRecorder(),
             warm=self.pool.warm,
         )
         self._restore_cooldowns()
@@ -214,6 +215,8 @@ class App:
             return spec.name, None, str(e)
         if (old := self._secrets.get(spec.name)) is not None and old != secret:
             self.runtime.health.clear(spec.name)  # a new credential starts with a clean slate
+            if self.store is not None:
+                self.store.clear_cooldown(spec.name, None)  # after a restart too
         return spec.name, secret, ""
 
     def _stamp(self) -> tuple[int, int] | None:
@@ -271,7 +274,7 @@ class App:
         if self.store is None:
             return
         now, mono = time.time(), self.runtime.clock()
-        for row in self.store.cooldowns():
+        for row in self._known_rows.unknown(self.store.cooldowns()):
             left = remaining(row, now)
             if left > 0:
                 with contextlib.suppress(ValueError):
@@ -285,16 +288,16 @@ class StoreRecorder:
     in just that moment costs no more than one refused attempt after the restart.
     """
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, known: KnownRows) -> None:
+        self.store, self._known = store, known
 
     def cooldown(self, cooldown: Cooldown) -> None:
         now = time.time()
         reason = f"{cooldown.verdict.value}: {cooldown.reason}"
         until = now + cooldown.duration
-        self.store.save_cooldown(
-            CooldownRow(cooldown.name, cooldown.model, until, now, cooldown.duration, reason, cooldown.strikes)
-        )
+        row = CooldownRow(cooldown.name, cooldown.model, until, now, cooldown.duration, reason, cooldown.strikes)
+        self._known.note(row)
+        self.store.save_cooldown(row)
 
     def trace(self, request_id: str, record: dict[str, Any]) -> None:
         self.store.add_trace(request_id, record)
