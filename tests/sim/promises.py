@@ -75,8 +75,8 @@ def p1_attempts_are_bounded(watch: Watch, seen: Seen, step: Attempt) -> None:
     if step.number != len(seen.tries) + 1 or step.number > seen.policy.max_attempts:
         raise Broken("P1", f"attempt {step.number} of {seen.policy.max_attempts}, {len(seen.tries)} were made")
     times = seen.accounts.count(step.target.name)
-    if times > 1 or (times == 1 and not seen.paused):
-        raise Broken("P1", f"{step.target.name} is tried again (paused: {seen.paused}) after {seen.accounts}")
+    if times > 1 or step.target.name in seen.since_pause:
+        raise Broken("P1", f"{step.target.name} is tried again after {seen.accounts}, paused since {seen.since_pause}")
     if len({*seen.accounts, step.target.name}) > seen.policy.failover_budget + 1:
         raise Broken("P1", f"more accounts than failover_budget allows: {seen.accounts}")
     if seen.server_extras > SERVER_EXTRA:

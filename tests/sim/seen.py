@@ -46,6 +46,8 @@ class Seen:
     tries: list[Try] = field(default_factory=list)
     paused: bool = False
     """Since the last attempt."""
+    since_pause: set[str] = field(default_factory=set)
+    """Accounts tried since the last pause."""
     pauses: int = 0
     """In a row."""
     held: float = 0.0

@@ -97,10 +97,12 @@ class Watch:
             self._paid(seen, step.target.name)
             promises.on_attempt(self, seen, step)
             seen.current, seen.paused, seen.pauses = step.target.name, False, 0
+            seen.since_pause.add(step.target.name)
         elif isinstance(step, Pause):
             self.note("#{} pauses {:.3f} s: {}", seen.number, step.seconds, step.because)
             seen.paused = True
             seen.pauses += 1
+            seen.since_pause.clear()
             if "holding" in step.because:
                 seen.held += step.seconds
             else:
