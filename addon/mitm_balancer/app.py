@@ -7,7 +7,6 @@ per home, so streams, cooldowns and the pool go on.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
 import os
@@ -19,22 +18,24 @@ from typing import Any
 
 from mitm_balancer import __version__
 from mitm_balancer.accounts.credentials import CredentialError, resolve
-from mitm_balancer.config import AccountSpec, Config, ConfigErrors, Policy, load
+from mitm_balancer.bookkeeping import Bookkeeper
+from mitm_balancer.config import AccountSpec, Config, ConfigErrors, Literal, load
 from mitm_balancer.core.budget import RetryBudget
-from mitm_balancer.core.dispatch import DispatchPolicy
-from mitm_balancer.core.health import BreakerPolicy, Cooldown, Health
+from mitm_balancer.core.health import Health
 from mitm_balancer.core.priority import Priority, TargetInfo
-from mitm_balancer.core.verdict import Verdict
 from mitm_balancer.paths import config_path, home_path
+from mitm_balancer.policies import breaker_policy, dispatch_policy, limits
 from mitm_balancer.providers.identity import account_fields
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy import wire
 from mitm_balancer.proxy.addon import BalancerAddon, Settings
-from mitm_balancer.proxy.runtime import Account, Limits, NoRecorder, ProviderPool, Runtime
+from mitm_balancer.proxy.runtime import Account, NoRecorder, ProviderPool, Runtime
 from mitm_balancer.proxy.tasks import spawn
+from mitm_balancer.recording import StoreRecorder, open_store, restore_cooldowns
+from mitm_balancer.remembering import resources
 from mitm_balancer.secrets import Secret
-from mitm_balancer.store import CooldownRow, KnownRows, Store, StoreError, remaining
+from mitm_balancer.store import CooldownRow, KnownRows
 from mitm_balancer.upstream.base import Origin
 from mitm_balancer.upstream.dial import Via, proxy_from_environment
 from mitm_balancer.upstream.pool import Pool
@@ -52,6 +53,9 @@ CA_FILE = "mitmproxy-ca-cert.pem"
 
 HEARTBEAT = 5.0
 """Seconds between two writes of the proxy's own state row."""
+
+_SOMEWHERE = Origin("https", "example.com", 443)
+"""Stands for any host, to see whether the environment names a proxy."""
 
 _apps: dict[Path, App] = {}
 
@@ -81,7 +85,16 @@ def compose(settings: Settings) -> App | None:
 def load_config(settings: Settings, home: Path) -> Config:
     """The configuration that the settings name, or the default one. Raises ConfigErrors."""
     path, explicit = config_path(settings.config or None, home)
-    return load(path if explicit or path.exists() else None)
+    config = load(path if explicit or path.exists() else None)
+    warn_if_open(config)
+    return config
+
+
+def warn_if_open(config: Config) -> None:
+    """A credential that stands in a file which other users can read is said."""
+    literal = any(isinstance(spec.credential, Literal) for spec in config.accounts)
+    if literal and config.source is not None and config.source.stat().st_mode & 0o077:
+        logger.warning("mitm-balancer: %s holds credentials and others can read it: chmod 600 it", config.source)
 
 
 class App:
@@ -111,8 +124,11 @@ class App:
             upstream=self.pool,
             recorder=StoreRecorder(self.store, self._known_rows) if self.store is not None else NoRecorder(),
             warm=self.pool.warm,
+            resources=resources(self.store, time.time()),
         )
-        self._restore_cooldowns()
+        self._bookkeeper = Bookkeeper(self.runtime.book, self.store)
+        self._bookkeeper.restore(time.time())
+        self._restore_cooldowns(self.store.cooldowns() if self.store is not None else ())
         self._apply()
 
     # -- Backend ------------------------------------------------------------------------------------------------
@@ -132,11 +148,19 @@ class App:
     def listening(self, addresses: tuple[tuple[str, int], ...], confdir: Path) -> None:
         self._addresses = addresses
         self._ca = confdir / CA_FILE
+        if self._via is None and self._route(_SOMEWHERE) is not None:
+            logger.warning(
+                "mitm-balancer: HTTPS_PROXY is used towards providers only; hosts that are tunnelled blind are reached "
+                "directly (start with -m upstream:URL to lead them through it as well)"
+            )
+        if self.store is not None:
+            self.store.put_state("proxy", self.state())
 
     def close(self) -> None:
         if self._watcher is not None:
             self._watcher.cancel()
         self.pool.close()
+        self._bookkeeper.save()
         if self.store is not None:
             self.store.put_state("proxy", {})
             self.store.close()
@@ -184,9 +208,7 @@ class App:
 
     def _pool(self, provider: Provider, specs: list[AccountSpec], old: ProviderPool | None) -> ProviderPool:
         targets = [
-            TargetInfo(
-                spec.name, spec.provider, spec.models, spec.enabled, self._credential_problems.get(spec.name, "")
-            )
+            TargetInfo(spec.name, spec.provider, spec.models, spec.enabled, self._unusable(spec.name))
             for spec in sorted(specs, key=lambda spec: spec.priority)  # stable: declaration order breaks ties
         ]
         priority = Priority(targets)
@@ -195,6 +217,11 @@ class App:
         budget = old.budget if old is not None else RetryBudget()
         budget.reserve = float(self.config.policy.retry_budget)
         return ProviderPool(provider, accounts, priority, budget)
+
+    def _unusable(self, name: str) -> str:
+        """Why this account has no credential to send, or ""."""
+        problem = self._credential_problems.get(name, "")
+        return problem or ("" if name in self._secrets else "its credential is still being read")
 
     async def _read_credentials(self) -> None:
         specs = [spec for spec in self.config.accounts if spec.enabled]
@@ -234,7 +261,8 @@ class App:
             if stamp is not None and stamp != self._config_stamp and await asyncio.to_thread(self.reload):
                 await self._read_credentials()
             if self.store is not None and await asyncio.to_thread(self.store.changed):
-                await asyncio.to_thread(self._restore_cooldowns)
+                self._restore_cooldowns(await asyncio.to_thread(self.store.cooldowns))
+            self._bookkeeper.save_if_due(time.time())
             if self.store is not None and time.monotonic() - last_beat >= HEARTBEAT:
                 last_beat = time.monotonic()
                 self.store.put_state("proxy", self.state())
@@ -270,37 +298,9 @@ class App:
     def _is_self(self, port: int) -> bool:
         return any(port == listening for _, listening in self._addresses)
 
-    def _restore_cooldowns(self) -> None:
-        if self.store is None:
-            return
-        now, mono = time.time(), self.runtime.clock()
-        for row in self._known_rows.unknown(self.store.cooldowns()):
-            left = remaining(row, now)
-            if left > 0:
-                with contextlib.suppress(ValueError):
-                    self.runtime.health.restore(_restored(row, mono + left))
-
-
-class StoreRecorder:
-    """Decisions go to the store. Its writer thread does the writing; a failing store never fails traffic (P9).
-
-    A redispatch does not wait for its cooldown to be on disk: that would cost milliseconds at each failover, and a kill
-    in just that moment costs no more than one refused attempt after the restart.
-    """
-
-    def __init__(self, store: Store, known: KnownRows) -> None:
-        self.store, self._known = store, known
-
-    def cooldown(self, cooldown: Cooldown) -> None:
-        now = time.time()
-        reason = f"{cooldown.verdict.value}: {cooldown.reason}"
-        until = now + cooldown.duration
-        row = CooldownRow(cooldown.name, cooldown.model, until, now, cooldown.duration, reason, cooldown.strikes)
-        self._known.note(row)
-        self.store.save_cooldown(row)
-
-    def trace(self, request_id: str, record: dict[str, Any]) -> None:
-        self.store.add_trace(request_id, record)
+    def _restore_cooldowns(self, rows: Iterable[CooldownRow]) -> None:
+        news = self._known_rows.unknown(rows)
+        restore_cooldowns(self.runtime.health, news, time.time(), self.runtime.clock())
 
 
 def _as_configured(provider: Provider, config: Config) -> Provider:
@@ -318,15 +318,6 @@ def _with_own_hosts(provider: Provider, accounts: Iterable[AccountSpec]) -> Prov
     return dataclasses.replace(provider, hosts=tuple(dict.fromkeys((*provider.hosts, *own))))
 
 
-def open_store(home: Path) -> Store | None:
-    """The store of a home, or None with a loud line: traffic goes on without it (P9)."""
-    try:
-        return Store.open(home)
-    except StoreError as e:
-        logger.warning("mitm-balancer: running without a store, cooldowns will not survive a restart: %s", e)
-        return None
-
-
 def make_account(spec: AccountSpec, provider: Provider, secret: Secret | None) -> Account:
     """The account as attempts need it."""
     carrier = None if secret is None else wire.Carrier(provider.form_for(secret.reveal()), secret.reveal())
@@ -338,55 +329,9 @@ def make_account(spec: AccountSpec, provider: Provider, secret: Secret | None) -
     return dataclasses.replace(account, origin=origin, base_path=base.path, host=wire.default_host(origin))
 
 
-def dispatch_policy(config: Config) -> DispatchPolicy:
-    """The contract's `policy`, in seconds."""
-    policy = config.policy
-    return DispatchPolicy(
-        max_attempts=policy.max_attempts,
-        failover_budget=policy.failover_budget,
-        deadline=policy.deadline_ms / 1000,
-        hold=policy.hold_ms / 1000,
-        retry_ambiguous=policy.retry_ambiguous,
-        failover=config.balancing,
-        backoff_base=policy.backoff.base_ms / 1000,
-        backoff_multiplier=policy.backoff.multiplier,
-        backoff_max=policy.backoff.max_ms / 1000,
-        jitter=policy.backoff.jitter == "full",
-    )
-
-
-def limits(policy: Policy) -> Limits:
-    """The contract's time-outs, in seconds; 0 is no limit."""
-    return Limits(
-        connect=policy.connect_timeout_ms / 1000 or 3600.0,
-        first_byte=policy.first_byte_timeout_ms / 1000 or None,
-        response=policy.response_timeout_ms / 1000 or None,
-        first_token=None if policy.first_token_timeout_ms is None else policy.first_token_timeout_ms / 1000,
-        commit_hold=policy.commit_hold_ms / 1000,
-        idle=policy.idle_timeout_ms / 1000 or None,
-        replay=policy.replay_limit,
-        resume=policy.resume,
-    )
-
-
-def breaker_policy(policy: Policy) -> BreakerPolicy:
-    """The contract's `circuit_breaker`."""
-    breaker = policy.circuit_breaker
-    return dataclasses.replace(
-        BreakerPolicy(),
-        failure_threshold=breaker.failure_threshold,
-        half_open_after=breaker.half_open_after_ms / 1000,
-    )
-
-
 def _by_provider(specs: Iterable[AccountSpec]) -> dict[str, list[AccountSpec]]:
     """Accounts of each provider that has an enabled one: the others could not serve, so their hosts stay blind."""
     found: dict[str, list[AccountSpec]] = {}
     for spec in specs:
         found.setdefault(spec.provider, []).append(spec)
     return {name: group for name, group in found.items() if any(spec.enabled for spec in group)}
-
-
-def _restored(row: CooldownRow, until: float) -> Cooldown:
-    word, _, reason = row.reason.partition(": ")
-    return Cooldown(row.name, row.model, until, row.duration, reason, Verdict(word), row.strikes)

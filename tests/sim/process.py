@@ -20,7 +20,8 @@ from mitm_balancer.core.scope import ScopeLearner
 from mitm_balancer.core.verdict import SUCCESS, Outcome, Scope, Sent, Verdict
 from mitm_balancer.providers.classify import classify, classify_event
 from mitm_balancer.proxy.attempt import transport_outcome
-from mitm_balancer.store.rows import CooldownRow, KnownRows, remaining
+from mitm_balancer.recording import restore_cooldowns, stored
+from mitm_balancer.store.rows import KnownRows
 from mitm_balancer.upstream.base import UpstreamError
 from sim.loop import Steps
 from sim.machine import Disk, Machine
@@ -261,23 +262,15 @@ class Process:
             raise Crashed
 
     def _save(self, cooldown: Cooldown) -> None:
-        """app.StoreRecorder.cooldown"""
-        now = self.machine.wall()
-        reason = f"{cooldown.verdict.value}: {cooldown.reason}"
-        until = now + cooldown.duration
-        row = CooldownRow(cooldown.name, cooldown.model, until, now, cooldown.duration, reason, cooldown.strikes)
+        """recording.StoreRecorder.cooldown"""
+        row = stored(cooldown, self.machine.wall())
         self._known.note(row)
         self.disk.save(row)
 
     def _read_disk(self) -> None:
         """app.App._restore_cooldowns"""
-        wall, mono = self.machine.wall(), self.machine.monotonic()
-        for row in self._known.unknown(self.disk.rows.values()):
-            if (left := remaining(row, wall)) > 0:
-                word, _, reason = row.reason.partition(": ")
-                self.health.restore(
-                    Cooldown(row.name, row.model, mono + left, row.duration, reason, Verdict(word), row.strikes)
-                )
+        news = self._known.unknown(self.disk.rows.values())
+        restore_cooldowns(self.health, news, self.machine.wall(), self.machine.monotonic())
 
     def _priority(self, provider: SimProvider) -> Priority:
         targets = [TargetInfo(name, provider.name, enabled=name not in self.disabled) for name in provider.accounts]

@@ -11,7 +11,7 @@ What may follow a failed attempt:
   server or transport failure          at most 2 extra attempts, paid from the retry budget: another account, or, when
                                        it is the provider (P3) or nobody else is there, the same one after a backoff
   ambiguous (sent, no answer)          as a server failure, but once only, and only with `retry_ambiguous`
-  the request's own fault              nothing
+  the request's own fault              nothing, unless the driver could take the fault out of it (`retry_same`)
 """
 
 from __future__ import annotations
@@ -96,6 +96,8 @@ class Dispatch:
     rng: Rng
     pin: str | None = None
     """The only account that can know what this request speaks of (a bound resource)."""
+    prefer: str | None = None
+    """The account that would serve it best (its turn began there); another one will do."""
     on_cooldown: Callable[[Cooldown], None] = lambda _: None
     attempts: list[tuple[str, Outcome]] = field(default_factory=list)
     rejected: tuple[Rejected, ...] = ()
@@ -104,6 +106,8 @@ class Dispatch:
     _server_failures: int = 0
     _extra: int = 0
     _again: str | None = None
+    _changed: str | None = None
+    _was_changed: bool = False
     _paused: bool = False
     _round: set[str] = field(default_factory=set)
     """Accounts tried since the last hold: a hold gives each one its second try, nothing else does without a backoff."""
@@ -116,10 +120,14 @@ class Dispatch:
 
     def next(self, now: float) -> Step:
         """What to do now. Called again after each `ended` and each pause."""
+        if self._changed is not None:
+            return self._once_more(self._changed)
         if self.attempts and (stop := self._may_go_on(now)) is not None:
             return stop
         if not self.attempts and (self.pin is not None or not self.policy.failover):
             return self._only()
+        if not self.attempts and (preferred := self._preferred(now)) is not None:
+            return preferred
         if self._again is not None and (step := self._same_account(now)) is not None:
             return step
         selection = self.priority.select(self.model, self.health, now, without=self._round | self._spent())
@@ -139,7 +147,9 @@ class Dispatch:
         if cooldown := self.health.record(target.name, self.model, outcome, now):
             self.on_cooldown(cooldown)
         if outcome.ok:
-            self.priority.served(target.name)
+            if target.name not in (self.pin, self.prefer):
+                # Who had to serve, or had served before, says nothing about who serves next.
+                self.priority.served(target.name)
             self.scope.succeeded(self.provider)
         elif _is_server_failure(outcome):
             self._server_failures += 1
@@ -147,6 +157,18 @@ class Dispatch:
             self.scope.failed(self.provider, target.name, now)
             if self.scope.provider_wide(self.provider, now):
                 self._again = self._warmest()
+
+    def retry_same(self, because: str, now: float) -> bool:
+        """The request's own fault was taken out of it: `next` gives the account of the last attempt again, once.
+
+        False: it may not be tried again.
+        """
+        spent = len(self.attempts) >= self.policy.max_attempts or now - self.started >= self.policy.deadline
+        switched_off = self.pin is None and not self.policy.failover
+        if not self.attempts or self._was_changed or spent or switched_off:
+            return False
+        self._changed, self._was_changed = because, True
+        return True
 
     def cancelled(self) -> None:
         """The client left in the middle of an attempt: it counts for nothing (P6)."""
@@ -168,6 +190,18 @@ class Dispatch:
         if self.pin is None:
             return Stop("no account can serve this", empty=True)
         return Stop(f"{self.pin} made what this request speaks of, and cannot serve now")
+
+    def _preferred(self, now: float) -> Attempt | None:
+        """The account where its turn began, if it may serve."""
+        target = None if self.prefer is None else self.priority.find(self.prefer)
+        if target is None or self.priority.blocked(target, self.model, self.health, now) is not None:
+            return None
+        return self._attempt(target, "its turn began there")
+
+    def _once_more(self, because: str) -> Attempt:
+        """The account of the last attempt, for the request that was changed."""
+        self._changed = None
+        return self._attempt(self._target(self.attempts[-1][0]), because)
 
     def _warmest(self) -> str:
         """The account that this request would rather stay on: the first that failed by the provider's fault."""

@@ -15,22 +15,24 @@ from mitmproxy import http
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.websocket import WebSocketMessage
 
-from mitm_balancer.core.dialect import Dialect
 from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause, Stop
-from mitm_balancer.core.verdict import Outcome, Scope, Sent, Verdict
-from mitm_balancer.providers.edits import edit_body
+from mitm_balancer.core.durations import countdown
+from mitm_balancer.core.strip import Stripped, is_refused
+from mitm_balancer.core.verdict import Outcome, Scope, Verdict
 from mitm_balancer.providers.model import PathKind
-from mitm_balancer.proxy import answers, display, facts, wire
+from mitm_balancer.proxy import answers, bodies, display, facts, metering, wire
 from mitm_balancer.proxy.attempt import Answer, Result, Rules, attempt
+from mitm_balancer.proxy.bound import Binding
 from mitm_balancer.proxy.hooks import Hooks
 from mitm_balancer.proxy.outlet import Outlet, StreamOutlet, Upload
 from mitm_balancer.proxy.record import Record
 from mitm_balancer.proxy.relay import BrokenAnswerError, Relay, in_stream_error
 from mitm_balancer.proxy.runtime import Account, Claim, Runtime, new_request_id
-from mitm_balancer.proxy.sockets import SERVICE_RESTART, SocketWatch
+from mitm_balancer.proxy.sending import send_own
+from mitm_balancer.proxy.sockets import SERVICE_RESTART, SocketWatch, is_upgrade
 from mitm_balancer.proxy.stream import BalancedLayer
 from mitm_balancer.proxy.tasks import spawn
-from mitm_balancer.upstream.base import Origin, Timeouts, UpstreamError, UpstreamResponse, WireRequest
+from mitm_balancer.upstream.base import Origin, Timeouts, UpstreamError, WireRequest
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +40,6 @@ OWN = "client"
 """Stands for the account in `x-balancer` when the client's own credential served."""
 
 NOBODY = "none"
-
-IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Call:
@@ -62,6 +62,8 @@ class Call:
         self._open: Answer | None = None
         self._serving: Account | None = None
         self._socket: SocketWatch | None = None
+        self._binding: Binding
+        self._stripped: Stripped | None = None
 
     # -- CallPort -----------------------------------------------------------------------------------------------
 
@@ -114,7 +116,11 @@ class Call:
     def socket_message(self, message: WebSocketMessage) -> None:
         """A frame of the open socket: a refusal of the account moves the client to another one."""
         watch, account, dispatch = self._socket, self._serving, self._dispatch
-        if watch is None or account is None or dispatch is None or (outcome := watch.look(message)) is None:
+        if watch is None or account is None or dispatch is None:
+            return
+        outcome = watch.look(message)
+        metering.framed(self.runtime, account.name, self.claim.dialect, dispatch.model, watch.tail)
+        if outcome is None:
             return
         self._learn(account, dispatch, outcome)
         clock = self.runtime.clock()
@@ -122,7 +128,7 @@ class Call:
         if not outcome.definite_refusal or other is None or other.name == account.name:
             return  # nobody else could do better: the client hears it from the provider
         message.drop()
-        wait = "" if outcome.wait is None else f", back in {answers.human_duration(outcome.wait)}"
+        wait = "" if outcome.wait is None else f", back in {countdown(outcome.wait)}"
         logger.info(
             "mitm-balancer: %s: %s (%s)%s inside a socket: it is closed for a reconnect",
             account.name, outcome.verdict.value, outcome.reason, wait,
@@ -163,6 +169,7 @@ class Call:
             if self._upload is not None:
                 self._upload.discard()
             self.runtime.sockets.pop(flow.id, None)
+            metering.answered(self.runtime, self.claim, record, relay.gauge)
             self.runtime.recorder.trace(record.request_id, record.finish(ended, relay.received))
 
     async def _serve(self, flow: http.HTTPFlow, relay: Relay) -> None:
@@ -171,17 +178,18 @@ class Call:
             record.facts(claim.pool.provider.name, claim.kind.value, "", False)
             await self._own_way(flow, relay, "")
             return
-        known = facts.read(flow.request, self._dialect())
+        known = facts.read(flow.request, claim.dialect)
         record.facts(claim.pool.provider.name, claim.kind.value, known.model, known.stream)
         if claim.pool.provider.websocket == "refuse" and is_upgrade(flow.request):
             text = "WebSocket is switched off for this provider"
-            own = answers.failed(self._dialect(), 426, text, record.header(NOBODY))
-            await relay.give(own, NOBODY)
+            await relay.give(answers.failed(claim.dialect, 426, text, record.header(NOBODY)), NOBODY)
             return
         if not self.runtime.ready.is_set():
             await self.runtime.ready.wait()
-        self._dispatch = self.runtime.dispatch(claim.pool, known.model, self._policy())
-        await self._attempts(flow, relay, known, self._dispatch)
+        self._dispatch = dispatch = self.runtime.dispatch(claim.pool, known.model, self._policy())
+        self._binding = self.runtime.resources.of(claim, flow.request, known.refers)
+        self._binding.bind(dispatch, record.data)
+        await self._attempts(flow, relay, known, dispatch)
 
     async def _attempts(self, flow: http.HTTPFlow, relay: Relay, known: facts.Facts, dispatch: Dispatch) -> None:
         """Do what the dispatcher says until somebody has answered."""
@@ -205,50 +213,58 @@ class Call:
                     relay.record.passed_over(dispatch, clock())
                     await self._served(relay, account, result.answer, dispatch)
                     return
+                await self._strip(flow.request, relay.record, dispatch)
                 self._tell(flow, relay.record, account, step, result)
 
     async def _attempt(self, flow: http.HTTPFlow, account: Account, known: facts.Facts) -> Result:
-        carrier = self._carrier(flow.request, account)
+        carrier = self.claim.carrier(flow.request, account)
         runtime = self.runtime
         if carrier is None or runtime.insecure:
             why = "no credential" if carrier is None else "ssl_insecure is set: no credential is sent"
             return Result(Outcome(Verdict.AUTH_FAILURE, why, Scope.REQUEST, redispatch=True), None, 0.0)
         request = flow.request
+        gone = account.gone | self._binding.gone(account.name)
+        headers = wire.for_account(request, carrier, gone=gone, host=account.host, beside=account.beside)
         wire_request = WireRequest(
             origin=account.origin or Origin("https", request.host, request.port),
             method=request.data.method,
             target=wire.account_target(request, carrier, account.base_path, account.edit_path),
-            headers=wire.for_account(request, carrier, gone=account.gone, host=account.host, beside=account.beside),
+            headers=headers,
             body=self._account_body(request, account),
         )
-        name = account.provider.name
         rules = Rules(
             provider=account.provider,
-            dialect=self._dialect(),
+            dialect=self.claim.dialect,
             model=known.model,
             stream=known.stream,
             timeouts=self._timeouts(known.stream),
-            first_token=runtime.limits.first_token_limit(runtime.patience.limit(name, known.model)),
+            first_token=runtime.limits.first_token_limit(runtime.patience.limit(account.provider.name, known.model)),
             commit_hold=runtime.limits.commit_hold,
         )
-        result = await attempt(runtime.upstream, wire_request, rules)
+        result = await attempt(runtime.upstream, bodies.measured(wire_request), rules)
         result.outcome = masked(result.outcome, carrier.credential)
+        if result.answer is not None and result.answer.response.status >= 400:
+            result.answer.prefix = wire.hide_quoted(result.answer.prefix, carrier.credential)
+        if result.answer is not None:
+            metering.heard(runtime, account, result.answer.response)
         if result.first_event is not None:
-            runtime.patience.observe(name, known.model, result.first_event)
+            runtime.patience.observe(account.provider.name, known.model, result.first_event)
         return result
 
     async def _served(self, relay: Relay, account: Account, answer: Answer, dispatch: Dispatch) -> None:
         if answer.response.status == 101:
             self._serving = account
             self.runtime.sockets[relay.flow.id] = self
-            self._socket = SocketWatch(account.provider, self._dialect(), answer.response.headers, dispatch.model)
+            self._socket = SocketWatch(account.provider, self.claim.dialect, answer.response.headers, dispatch.model)
+        self._binding.answered(account.name, answer)
         try:
-            tail = await relay.pass_on(answer, alias=account.alias, account=account.name, dialect=self._dialect())
+            tail = await relay.pass_on(answer, alias=account.alias, account=account.name, dialect=self.claim.dialect)
         except BrokenAnswerError as e:
             self._learn(account, dispatch, e.outcome)
             raise
         if tail is None:
             return
+        self._binding.ended(account.name, tail)
         error = in_stream_error(tail, account.provider, answer.response, dispatch.model)
         if error is not None:
             relay.record.data["in_stream_error"] = error.reason or error.verdict.value
@@ -270,7 +286,7 @@ class Call:
             await self._own_way(flow, relay, stop.because)
         elif stop.exhausted:
             logger.warning("mitm-balancer: every %s account is out", dispatch.provider)
-            own = answers.exhausted(self._dialect(), dispatch, stop, self.runtime.clock(), header)
+            own = answers.exhausted(self.claim.dialect, dispatch, stop, self.runtime.clock(), header)
             await relay.give(own, NOBODY)
         elif self._open is not None and last is not None and last.verdict is not Verdict.TRANSPORT_FAILURE:
             account = self.claim.pool.accounts[dispatch.attempts[-1][0]]
@@ -278,14 +294,15 @@ class Call:
         else:
             status = 504 if last is not None and "timeout" in last.reason else 502
             text = f"{last.message} ({stop.because})" if last is not None and last.message else stop.because
-            await relay.give(answers.failed(self._dialect(), status, text, header), NOBODY)
+            logger.warning("mitm-balancer: %s: %s", dispatch.provider, text)
+            await relay.give(answers.failed(self.claim.dialect, status, text, header), NOBODY)
 
     async def _own_way(self, flow: http.HTTPFlow, relay: Relay, note: str) -> None:
         """The client's request with the client's own credential: control plane, or nobody could serve (P10)."""
         balanced = self.claim.kind is not PathKind.CONTROL
         if balanced and not self._hidden:
             text = f"{note or 'no account'}, and the client sent no credential of its own"
-            await relay.give(answers.failed(self._dialect(), 503, text, relay.record.header(NOBODY)), NOBODY)
+            await relay.give(answers.failed(self.claim.dialect, 503, text, relay.record.header(NOBODY)), NOBODY)
             return
         if balanced:
             logger.warning("mitm-balancer: %s: the client's own credential is used", note)
@@ -298,29 +315,19 @@ class Call:
             body=self._body(request),
         )
         try:
-            response = await self._send_own(wire_request, self.runtime.limits.own_way(), request.method)
+            response = await send_own(self.runtime.upstream, wire_request, self.runtime.limits.own_way())
         except UpstreamError as e:
-            own = answers.failed(self._dialect(), 502, f"{request.host}: {e}", relay.record.header(OWN))
+            own = answers.failed(self.claim.dialect, 502, f"{request.host}: {e}", relay.record.header(OWN))
             await relay.give(own, OWN)
             return
         self._open = answer = Answer(response)
         await relay.pass_on(answer, alias=OWN if balanced else "", account=OWN, dialect=None, note=note)
 
-    async def _send_own(self, request: WireRequest, timeouts: Timeouts, method: str) -> UpstreamResponse:
-        try:
-            return await self.runtime.upstream.send(request, timeouts)
-        except UpstreamError as e:
-            # A kept connection that the server closed in this very moment: what any HTTP client does by itself.
-            again = e.stage == "head" and not e.timeout and (method in IDEMPOTENT or e.sent is not Sent.ALL)
-            if self._upload is not None or not again:
-                raise
-            return await self.runtime.upstream.send(request, timeouts)
-
     async def _fail_open(self, flow: http.HTTPFlow, relay: Relay) -> None:
         if relay.committed:
             await relay.outlet.broken("mitm-balancer: internal error")
         elif self._upload is not None and self._upload.used:
-            own = answers.failed(self._dialect(), 502, "internal error", relay.record.header(NOBODY))
+            own = answers.failed(self.claim.dialect, 502, "internal error", relay.record.header(NOBODY))
             await relay.give(own, NOBODY)
         else:
             await self._own_way(flow, relay, "internal error of the balancer")
@@ -336,10 +343,6 @@ class Call:
             return dataclasses.replace(policy, failover=False)
         return policy
 
-    def _dialect(self) -> Dialect:
-        rule = self.claim.rule
-        return (rule.dialect if rule is not None else None) or self.claim.pool.provider.dialect
-
     def _body(self, request: http.Request) -> bytes | AsyncIterator[bytes]:
         if self._upload is not None:
             return self._upload.chunks()
@@ -353,20 +356,19 @@ class Call:
         left = max(1.0, self._dispatch.policy.deadline - (self.runtime.clock() - self._dispatch.started))
         return timeouts if timeouts.head is not None and timeouts.head <= left else timeouts.with_head(left)
 
-    def _carrier(self, request: http.Request, account: Account) -> wire.Carrier | None:
-        """The credential, placed as this path wants it."""
-        rule, carrier = self.claim.rule, account.carrier
-        if carrier is None or rule is None or rule.auth is None:
-            return carrier
-        names = {name.decode("latin-1").lower() for name, _ in request.headers.fields}
-        auth = account.provider.auth_for(rule, carrier.credential, names)
-        return dataclasses.replace(carrier, form=dataclasses.replace(carrier.form, auth=auth))
-
     def _account_body(self, request: http.Request, account: Account) -> bytes | AsyncIterator[bytes]:
-        body = self._body(request)
-        if isinstance(body, bytes) and account.edits_body and "content-encoding" not in request.headers:
-            return edit_body(account.provider, account.identity, body)
-        return body
+        body = self._body(request) if self._stripped is None else self._stripped.body
+        return bodies.for_account(body, request, account) if isinstance(body, bytes) else body
+
+    async def _strip(self, request: http.Request, record: Record, dispatch: Dispatch) -> None:
+        """Reasoning that was refused goes, and the same account is asked once more (wire-facts 25.1: C1, C2)."""
+        if self._stripped is not None or dispatch.last is None or not is_refused(self.claim.dialect, dispatch.last):
+            return
+        # A megabyte takes a tenth of a second: other streams go on meanwhile.
+        made = await asyncio.to_thread(bodies.without_reasoning, request, self.claim.dialect)
+        if made is not None and dispatch.retry_same(f"without {made.what}, which were refused", self.runtime.clock()):
+            self._stripped = made
+            record.data["stripped"] = f"{made.count} {made.what}"
 
     def _close_open(self) -> None:
         if self._open is not None:
@@ -375,7 +377,7 @@ class Call:
 
     def _tell(self, flow: http.HTTPFlow, record: Record, account: Account, step: Attempt, result: Result) -> None:
         outcome = result.outcome
-        wait = "" if outcome.wait is None else f", back in {answers.human_duration(outcome.wait)}"
+        wait = "" if outcome.wait is None else f", back in {countdown(outcome.wait)}"
         logger.info("mitm-balancer: %s: %s (%s)%s", account.name, outcome.verdict.value, outcome.reason, wait)
         if not self._observed:
             return
@@ -386,12 +388,9 @@ class Call:
             response.stream = False
             response.timestamp_end = response.timestamp_start
             wire.hide_cookies(response)
+            if account.carrier is not None:
+                wire.hide_quoted_in(response, account.carrier.credential)
         display.show_failed_attempt(flow, step.number, account.name, outcome, response, record.so_far())
-
-
-def is_upgrade(request: http.Request) -> bool:
-    """Whether the client wants to switch to WebSocket."""
-    return bool(request.headers.get("upgrade", "").lower() == "websocket")
 
 
 def masked(outcome: Outcome, credential: str) -> Outcome:

@@ -13,12 +13,13 @@ from mitm_balancer.core.tail import Tail
 from mitm_balancer.core.verdict import Outcome, Scope, Sent, Verdict
 from mitm_balancer.providers.classify import classify_event
 from mitm_balancer.providers.model import Provider
-from mitm_balancer.proxy import display
+from mitm_balancer.proxy import display, metering
 from mitm_balancer.proxy.answers import OwnAnswer
 from mitm_balancer.proxy.attempt import Answer, header
 from mitm_balancer.proxy.outlet import Outlet
 from mitm_balancer.proxy.record import Record
 from mitm_balancer.upstream.base import RawHeaders, UpstreamError, UpstreamResponse
+from mitm_balancer.usage.gauge import Gauge
 
 EVENT_STREAM = "text/event-stream"
 
@@ -55,6 +56,8 @@ class Relay:
         self.committed = False
         self.received = 0
         self.upgraded: Upgraded | None = None
+        self.gauge: Gauge | None = None
+        """Where the tokens of the answer that is passed on are read."""
 
     async def give(self, own: OwnAnswer, account: str) -> None:
         """An answer of ours."""
@@ -83,8 +86,11 @@ class Relay:
             self.upgraded = upstream  # type: ignore[assignment]
         self.committed = True
         tail = _tail(answer, dialect)
+        self.gauge = metering.gauge(upstream, dialect, tail)
         if answer.complete and tail is None:
             upstream.close()
+            if self.gauge is not None:
+                self.gauge.feed(answer.prefix)
             self.received = len(answer.prefix)
             await self.outlet.whole(response, answer.prefix)
             return None
@@ -118,6 +124,8 @@ class Relay:
         await self.outlet.data(data)
         if tail is not None:
             tail.feed(data)
+        elif self.gauge is not None:
+            self.gauge.feed(data)
 
     async def _break(self, upstream: UpstreamResponse, tail: Tail | None, dialect: Dialect | None, why: str) -> None:
         """A cut or stalled answer: the dialect's own error event where one can be said, else a broken connection.

@@ -21,6 +21,11 @@ HIDDEN = b"hidden-by-mitm-balancer"
 
 _CARRIERS = frozenset(name.encode() for name in CARRIER_HEADERS)
 
+_FOR_A_PROXY = b"proxy-authorization"
+"""Hidden as well, and never forwarded: whoever sent it inside the tunnel meant a proxy."""
+
+_NO_LOGIN = frozenset({b"cookie", _FOR_A_PROXY})
+
 _HOP_BY_HOP = frozenset({b"proxy-connection", b"proxy-authorization", b"proxy-authenticate", b"keep-alive", b"te"})
 """Never forwarded (RFC 9110 7.6.1). `connection: keep-alive` stays: it is true for our hop as well."""
 
@@ -38,7 +43,7 @@ class Hidden:
 
     def __bool__(self) -> bool:
         """Whether the client brought a credential at all (cookies alone are none)."""
-        return bool(self.queries) or any(value and name != b"cookie" for name, value in self.headers)
+        return bool(self.queries) or any(value and name not in _NO_LOGIN for name, value in self.headers)
 
 
 def hide(
@@ -49,7 +54,7 @@ def hide(
     fields: list[tuple[bytes, bytes]] = []
     for name, value in request.headers.fields:
         lower = name.lower()
-        if lower in names and value != HIDDEN:
+        if (lower in names or lower == _FOR_A_PROXY) and value != HIDDEN:
             taken.append((lower, value))
             fields.append((name, HIDDEN))
         else:
@@ -205,6 +210,20 @@ def hide_cookies(response: http.Response) -> tuple[bytes, ...]:
     fields = response.headers.fields
     response.headers = http.Headers([(n, HIDDEN if n.lower() == b"set-cookie" else v) for n, v in fields])
     return tuple(value for name, value in fields if name.lower() == b"set-cookie")
+
+
+def hide_quoted(body: bytes, credential: str) -> bytes:
+    """A refusal's body without the credential that it may quote; its length stays, for the head has stated it."""
+    quoted = credential.encode("latin-1")
+    return body.replace(quoted, b"*" * len(quoted)) if quoted else body
+
+
+def hide_quoted_in(response: http.Response, credential: str) -> None:
+    """The same for a response that a flow will show: here a coded body is looked into as well."""
+    body = response.get_content(strict=False) or b""
+    quiet = hide_quoted(body, credential)
+    if quiet != body:
+        response.content = quiet
 
 
 def with_cookies(response: http.Response, cookies: tuple[bytes, ...]) -> http.Response:

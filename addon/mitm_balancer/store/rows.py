@@ -36,6 +36,39 @@ class EventRow:
     data: dict[str, object]
 
 
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """Tokens of one account with one model on one day (YYYY-MM-DD, local)."""
+
+    day: str
+    account: str
+    model: str
+    answers: int = 0
+    unmetered: int = 0
+    """Those of the answers that did not tell their tokens."""
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRow:
+    """A limit window as the account last showed it; times are wall-clock seconds."""
+
+    account: str
+    name: str
+    seen_at: float
+    used_percent: float | None = None
+    remaining: float | None = None
+    allowed: float | None = None
+    reset_at: float | None = None
+    status: str = ""
+    minutes: int | None = None
+    """Its length, where the provider tells."""
+
+
 def remaining(row: CooldownRow, now: float) -> float:
     """Seconds that a stored cooldown still has to run at the wall-clock time `now`; never more than its duration.
 

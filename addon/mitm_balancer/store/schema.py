@@ -93,6 +93,41 @@ def m002_traces_events(db: Database) -> None:
 
 
 @migration
+def m003_usage_windows(db: Database) -> None:
+    db.table("usage").create(
+        {
+            "day": str,
+            "account": str,
+            "model": str,
+            "answers": int,
+            "unmetered": int,
+            "input": int,
+            "output": int,
+            "cache_read": int,
+            "cache_write": int,
+            "reasoning": int,
+        },
+        pk=("day", "account", "model"),
+        not_null={"answers", "unmetered", "input", "output", "cache_read", "cache_write", "reasoning"},
+    )
+    db.table("limit_windows").create(
+        {
+            "account": str,
+            "name": str,
+            "seen_at": float,
+            "used_percent": float,
+            "remaining": float,
+            "allowed": float,
+            "reset_at": float,
+            "status": str,
+            "minutes": int,
+        },
+        pk=("account", "name"),
+        not_null={"seen_at", "status"},
+    )
+
+
+@migration
 def m004_owners(db: Database) -> None:
     db.table("owners").create(
         {"seq": int, "key": str, "account": str, "at": float}, pk="seq", not_null={"key", "account", "at"}

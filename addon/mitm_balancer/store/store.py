@@ -12,7 +12,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 from mitm_balancer.store.database import Database
 from mitm_balancer.store.home import StoreError
 from mitm_balancer.store.repair import is_corrupt
-from mitm_balancer.store.rows import CooldownRow, EventRow
+from mitm_balancer.store.rows import CooldownRow, EventRow, UsageRow, WindowRow
 from mitm_balancer.store.schema import OWNERS_SECRET
 from mitm_balancer.store.writer import Write, Writer
 
@@ -31,6 +31,12 @@ EVENTS_KEPT = 10_000
 OWNERS_KEPT = 20_000
 CLOSE_TIMEOUT = 2.0
 
+USAGE_DAYS_KEPT = 400
+"""A year, to compare with."""
+
+WINDOW_SECONDS_KEPT = 35 * 24 * 3600
+"""The longest windows are monthly: one that was not seen for longer says nothing any more."""
+
 type Flag = str | bool | None
 
 _BOUND = "DELETE FROM {0} WHERE seq <= (SELECT seq FROM {0} ORDER BY seq DESC LIMIT 1 OFFSET {1})"
@@ -38,8 +44,18 @@ _HOUSEKEEPING = {
     "trace": _BOUND.format("traces", TRACES_KEPT),
     "event": _BOUND.format("events", EVENTS_KEPT),
     "owner": _BOUND.format("owners", OWNERS_KEPT),
+    "usage": f"DELETE FROM usage WHERE day < date('now', '-{USAGE_DAYS_KEPT} days')",  # noqa: S608 - our own number
+    "window": f"DELETE FROM limit_windows WHERE seen_at < strftime('%s', 'now') - {WINDOW_SECONDS_KEPT}",  # noqa: S608
 }
 _COOLDOWN_COLUMNS = ", ".join(field.name for field in dataclasses.fields(CooldownRow))
+_WINDOW_COLUMNS = ", ".join(field.name for field in dataclasses.fields(WindowRow))
+_USAGE_COLUMNS = [field.name for field in dataclasses.fields(UsageRow)]
+_USAGE_KEY = ("day", "account", "model")
+_ADD_USAGE = (
+    f"INSERT INTO usage ({', '.join(_USAGE_COLUMNS)}) VALUES ({', '.join('?' * len(_USAGE_COLUMNS))}) "  # noqa: S608
+    f"ON CONFLICT ({', '.join(_USAGE_KEY)}) DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in _USAGE_COLUMNS if name not in _USAGE_KEY)
+)
 
 
 class Store:
@@ -162,6 +178,35 @@ class Store:
                 return _dict(write.params[1])
         found = self._read("SELECT value FROM state WHERE key = ?", (key,))
         return _dict(found[0][0]) if found else None
+
+    # Usage and limit windows: batched; counts are added up, so that several proxies may share a home.
+
+    def add_usage(self, rows: Iterable[UsageRow]) -> None:
+        """Add these counts to what is stored. Each call is kept until it is on disk: see `usage_waiting`."""
+        for row in rows:
+            self._writer.put(Write(("usage", str(next(self._events))), _ADD_USAGE, dataclasses.astuple(row)))
+
+    @property
+    def usage_waiting(self) -> bool:
+        """Whether counts handed over earlier are not on disk yet: the caller collects meanwhile (a bound on writes)."""
+        return bool(self._writer.pending("usage"))
+
+    def usage(self, day: str) -> list[UsageRow]:
+        """The counts of one day (YYYY-MM-DD). Those still waiting are not among them."""
+        query = f"SELECT {', '.join(_USAGE_COLUMNS)} FROM usage WHERE day = ?"  # noqa: S608 - our own columns
+        return [UsageRow(*row) for row in self._read(query, (day,)) or ()]
+
+    def save_windows(self, rows: Iterable[WindowRow]) -> None:
+        """The newest state of each window."""
+        marks = ", ".join("?" * len(dataclasses.fields(WindowRow)))
+        sql = f"INSERT OR REPLACE INTO limit_windows ({_WINDOW_COLUMNS}) VALUES ({marks})"  # noqa: S608
+        for row in rows:
+            self._writer.put(Write(("window", row.account, row.name), sql, dataclasses.astuple(row)))
+
+    def windows(self) -> list[WindowRow]:
+        """Every window, as it was last seen. Those still waiting are not among them."""
+        found = self._read(f"SELECT {_WINDOW_COLUMNS} FROM limit_windows ORDER BY rowid")  # noqa: S608
+        return [WindowRow(*row) for row in found or ()]
 
     # Traces and events: batched and bounded.
 

@@ -79,7 +79,7 @@ def test_p1_server_failures_get_at_most_two_extra_attempts(names: str, failure: 
 
 
 def test_p1_server_failures_between_refusals_are_counted_together() -> None:
-    """Refusals in between do not refill the two extra attempts (`c` is the second to fail: back to the warm one, P3)."""
+    """Refusals in between do not refill the extra attempts (`c` fails second: back to the warm one, P3)."""
     answers = {"a": [TRANSIENT], "b": [limited(99)], "c": [TRANSIENT], "d": [OK]}
     assert World("abcd").run(answers).tried == "abca"
 

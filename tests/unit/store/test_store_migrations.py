@@ -47,7 +47,7 @@ def test_an_older_database_is_brought_up_to_date(home: Path, open_store: Opener)
 
 
 def test_released_migrations_are_never_renamed_or_reordered() -> None:
-    released = ["m001_cooldowns_state_flags", "m002_traces_events"]
+    released = ["m001_cooldowns_state_flags", "m002_traces_events", "m003_usage_windows", "m004_owners"]
     assert [step.__name__ for step in schema.MIGRATIONS][: len(released)] == released
 
 
@@ -60,12 +60,12 @@ def test_the_fixture_is_what_the_first_migration_makes() -> None:
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    def m003_breaks(db: Database) -> None:
+    def m999_breaks(db: Database) -> None:
         db.table("half").create({"a": int})
         db.table("nowhere").add_column("b")
 
     with closing(connect(Path(":memory:"))) as db:
-        monkeypatch.setattr(schema, "MIGRATIONS", [*schema.MIGRATIONS, m003_breaks])
+        monkeypatch.setattr(schema, "MIGRATIONS", [*schema.MIGRATIONS, m999_breaks])
         with pytest.raises(sqlite3.OperationalError):
             schema.migrate(db)
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
