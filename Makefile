@@ -1,13 +1,14 @@
 # `make run` starts the proxy, `make test` proves it. Both make what they need in .venv; nothing else is touched.
 
 PORT ?= 8080
+SEEDS ?= 200
 VENV := .venv
 CLIENTS := $(VENV)/clients
 BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint bench clean
+.PHONY: help run demo test lint sim bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +27,9 @@ lint: $(VENV)/.dev ## ruff, mypy and the rules of who imports whom
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+sim: $(VENV)/.dev ## simulate days of outages, quotas and crashes (SEEDS=2000: more; ARGS="--seed 7": one again)
+	@PYTHONPATH=addon:tests $(BIN)/python -m sim --seeds $(SEEDS) $(ARGS)
 
 bench: $(VENV)/.dev ## measure against plain mitmdump and direct connections (ARGS=--help: what there is)
 	$(BIN)/python -m bench $(ARGS)

@@ -35,7 +35,7 @@ from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.recording import StoreRecorder, open_store, restore_cooldowns
 from mitm_balancer.remembering import resources
 from mitm_balancer.secrets import Secret
-from mitm_balancer.store import CooldownRow
+from mitm_balancer.store import CooldownRow, KnownRows
 from mitm_balancer.upstream.base import Origin
 from mitm_balancer.upstream.dial import Via, proxy_from_environment
 from mitm_balancer.upstream.pool import Pool
@@ -107,6 +107,7 @@ class App:
         self.problem: str | None = None
         """Why the last reload kept the old configuration."""
         self.store = open_store(home)
+        self._known_rows = KnownRows()
         self.pool = Pool()
         self._via: Via | None = None
         self._addresses: tuple[tuple[str, int], ...] = ()
@@ -121,7 +122,7 @@ class App:
             pools={},
             health=Health(JITTER, breaker_policy(config.policy)),
             upstream=self.pool,
-            recorder=StoreRecorder(self.store) if self.store is not None else NoRecorder(),
+            recorder=StoreRecorder(self.store, self._known_rows) if self.store is not None else NoRecorder(),
             warm=self.pool.warm,
             resources=resources(self.store, time.time()),
         )
@@ -241,6 +242,8 @@ class App:
             return spec.name, None, str(e)
         if (old := self._secrets.get(spec.name)) is not None and old != secret:
             self.runtime.health.clear(spec.name)  # a new credential starts with a clean slate
+            if self.store is not None:
+                self.store.clear_cooldown(spec.name, None)  # after a restart too
         return spec.name, secret, ""
 
     def _stamp(self) -> tuple[int, int] | None:
@@ -296,7 +299,8 @@ class App:
         return any(port == listening for _, listening in self._addresses)
 
     def _restore_cooldowns(self, rows: Iterable[CooldownRow]) -> None:
-        restore_cooldowns(self.runtime.health, rows, time.time(), self.runtime.clock())
+        news = self._known_rows.unknown(rows)
+        restore_cooldowns(self.runtime.health, news, time.time(), self.runtime.clock())
 
 
 def _as_configured(provider: Provider, config: Config) -> Provider:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mitm_balancer.core.health import Cooldown, Health
 from mitm_balancer.core.verdict import Verdict
-from mitm_balancer.store import CooldownRow, Store, StoreError, remaining
+from mitm_balancer.store import CooldownRow, KnownRows, Store, StoreError, remaining
 
 logger = logging.getLogger(__name__)
 
@@ -32,19 +32,23 @@ class StoreRecorder:
     in just that moment costs no more than one refused attempt after the restart.
     """
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, known: KnownRows) -> None:
+        self.store, self._known = store, known
 
     def cooldown(self, cooldown: Cooldown) -> None:
-        now = time.time()
-        reason = f"{cooldown.verdict.value}: {cooldown.reason}"
-        until = now + cooldown.duration
-        self.store.save_cooldown(
-            CooldownRow(cooldown.name, cooldown.model, until, now, cooldown.duration, reason, cooldown.strikes)
-        )
+        row = stored(cooldown, time.time())
+        self._known.note(row)
+        self.store.save_cooldown(row)
 
     def trace(self, request_id: str, record: dict[str, Any]) -> None:
         self.store.add_trace(request_id, record)
+
+
+def stored(cooldown: Cooldown, now: float) -> CooldownRow:
+    """The row of a cooldown that begins at the wall-clock time `now`."""
+    reason = f"{cooldown.verdict.value}: {cooldown.reason}"
+    until = now + cooldown.duration
+    return CooldownRow(cooldown.name, cooldown.model, until, now, cooldown.duration, reason, cooldown.strikes)
 
 
 def restore_cooldowns(health: Health, rows: Iterable[CooldownRow], now: float, clock: float) -> None:

@@ -109,7 +109,8 @@ class Dispatch:
     _changed: str | None = None
     _was_changed: bool = False
     _paused: bool = False
-    _second_round: bool = False
+    _round: set[str] = field(default_factory=set)
+    """Accounts tried since the last hold: a hold gives each one its second try, nothing else does without a backoff."""
     _ambiguous: int = 0
     _current: TargetInfo | None = None
     _probing: bool = False
@@ -129,9 +130,7 @@ class Dispatch:
             return preferred
         if self._again is not None and (step := self._same_account(now)) is not None:
             return step
-        selection = self.priority.select(
-            self.model, self.health, now, without=self._spent(2 if self._second_round else 1)
-        )
+        selection = self.priority.select(self.model, self.health, now, without=self._round | self._spent())
         self.rejected = selection.rejected
         if selection.chosen is not None:
             if self.attempts and (unpaid := self._pay(selection.chosen, now)) is not None:
@@ -247,6 +246,7 @@ class Dispatch:
 
     def _attempt(self, target: TargetInfo, because: str) -> Attempt:
         self._tried[target.name] = self._tried.get(target.name, 0) + 1
+        self._round.add(target.name)
         self._current = target
         self._probing = self.health.chosen(target.name)
         return Attempt(target, len(self.attempts) + 1, because)
@@ -276,11 +276,11 @@ class Dispatch:
         if (warm := self._warm(now)) is not None:
             self._again = warm
             return self.next(now)
-        wait = self._soonest(now, self._spent(2))
+        wait = self._soonest(now, self._spent())
         left = min(self.policy.hold - self.held, self.policy.deadline - (now - self.started))
         if wait is not None and wait <= left and self.policy.failover:
             self.held += wait
-            self._second_round = True
+            self._round.clear()
             return Pause(wait, "every account is cooling: holding until the first is back")
         wait = self._soonest(now, ())
         if wait is not None:
@@ -295,8 +295,8 @@ class Dispatch:
         last_resort = _is_server_failure(self.attempts[-1][1])
         return name if last_resort or (self._tried[name] < 2 and self._extra < SERVER_EXTRA) else None
 
-    def _spent(self, limit: int) -> set[str]:
-        return {name for name, count in self._tried.items() if count >= limit}
+    def _spent(self) -> set[str]:
+        return {name for name, count in self._tried.items() if count >= 2}
 
     def _soonest(self, now: float, without: Container[str]) -> float | None:
         """Seconds until the first target that waiting brings back; None: waiting helps nobody."""

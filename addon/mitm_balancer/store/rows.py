@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 CLOCK_WENT_BACK = 60.0
@@ -76,3 +77,25 @@ def remaining(row: CooldownRow, now: float) -> float:
     if now < row.observed_at - CLOCK_WENT_BACK:
         return max(row.duration, 0.0)
     return max(min(row.until - now, row.duration), 0.0)
+
+
+class KnownRows:
+    """The stored cooldowns that this process has written or read: only the others can tell it something.
+
+    It knows their ends by the monotonic clock. Read again, they would be measured by the wall clock, and one that was
+    set back meanwhile would make them last longer, or bring back those that are over.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str], CooldownRow] = {}
+
+    def note(self, row: CooldownRow) -> None:
+        """This process writes it."""
+        self._rows[row.name, row.model] = row
+
+    def unknown(self, rows: Iterable[CooldownRow]) -> list[CooldownRow]:
+        """Those that are news; they are known from now on."""
+        found = [row for row in rows if self._rows.get((row.name, row.model)) != row]
+        for row in found:
+            self.note(row)
+        return found

@@ -136,6 +136,14 @@ def test_holds_of_one_request_add_up() -> None:
     assert story.stop == Stop("every account is cooling", exhausted=True, wait=6)
 
 
+def test_after_a_hold_an_account_is_not_tried_twice_in_a_row() -> None:
+    """Its second try is for who had one before the hold; after it, the same account again needs a backoff (P1)."""
+    world = World("a")
+    world.health.record("a", "m", limited(5), world.now)
+    story = world.run({"a": [AMBIGUOUS, OK]})
+    assert [type(step) for step in story.steps] == [Pause, Attempt, Pause, Attempt, Stop]
+
+
 def test_hold_zero_never_waits() -> None:
     """The operator's choice."""
     assert World("a").run({"a": [limited(1)]}, hold=0).pauses == []
