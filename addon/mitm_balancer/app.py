@@ -21,10 +21,12 @@ from mitm_balancer import __version__
 from mitm_balancer.accounts.credentials import CredentialError, resolve
 from mitm_balancer.bookkeeping import Bookkeeper
 from mitm_balancer.config import AccountSpec, Config, ConfigErrors, Policy, load
+from mitm_balancer.core.breaker import BreakerPolicy
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.dispatch import DispatchPolicy
-from mitm_balancer.core.health import BreakerPolicy, Cooldown, Health
+from mitm_balancer.core.health import Cooldown, Health
 from mitm_balancer.core.priority import Priority, TargetInfo
+from mitm_balancer.core.strategies import Weights
 from mitm_balancer.core.verdict import Verdict
 from mitm_balancer.paths import config_path, home_path
 from mitm_balancer.providers.identity import account_fields
@@ -175,6 +177,7 @@ class App:
         registry = Registry(_as_configured(provider, self.config) for provider in self.config.all_providers())
         # As the registry has them: the user's own ones are completed with the tables of their dialect.
         by_name = {provider.name: provider for provider in registry}
+        self._circumstances()
         old = self.runtime.pools
         pools: dict[str, ProviderPool] = {}
         for name, specs in _by_provider(self.config.accounts).items():
@@ -185,14 +188,26 @@ class App:
         self.runtime.limits = limits(self.config.policy)
         self.runtime.health.breaker = breaker_policy(self.config.policy)
 
+    def _circumstances(self) -> None:
+        """Weights and windows; what has been learnt stays."""
+        around, policy = self.runtime.around, self.config.policy
+        around.known.vitals.window = policy.circuit_breaker.sliding_window_size
+        around.known = dataclasses.replace(around.known, weights=weights(policy))
+
     def _pool(self, provider: Provider, specs: list[AccountSpec], old: ProviderPool | None) -> ProviderPool:
         targets = [
             TargetInfo(
-                spec.name, spec.provider, spec.models, spec.enabled, self._credential_problems.get(spec.name, "")
-            )
+                spec.name,
+                spec.provider,
+                spec.models,
+                spec.enabled,
+                self._credential_problems.get(spec.name, ""),
+                spec.priority,
+                spec.weight,
+            )  # fmt: skip
             for spec in sorted(specs, key=lambda spec: spec.priority)  # stable: declaration order breaks ties
         ]
-        priority = Priority(targets)
+        priority = Priority(targets, self.config.priority.strategy, self.runtime.around)
         priority.adopt(old.priority if old is not None else None)
         accounts = {spec.name: make_account(spec, provider, self._secrets.get(spec.name)) for spec in specs}
         budget = old.budget if old is not None else RetryBudget()
@@ -371,6 +386,13 @@ def limits(policy: Policy) -> Limits:
     )
 
 
+def weights(policy: Policy) -> Weights:
+    """What the `score` strategy adds up, from the contract's `routing_weights`."""
+    given = policy.routing_weights
+    worst = policy.max_expected_latency_ms / 1000
+    return Weights(given.health, given.latency, given.failure, given.priority, worst)
+
+
 def breaker_policy(policy: Policy) -> BreakerPolicy:
     """The contract's `circuit_breaker`."""
     breaker = policy.circuit_breaker
@@ -378,6 +400,10 @@ def breaker_policy(policy: Policy) -> BreakerPolicy:
         BreakerPolicy(),
         failure_threshold=breaker.failure_threshold,
         half_open_after=breaker.half_open_after_ms / 1000,
+        failure_rate_threshold=breaker.failure_rate_threshold,
+        sliding_window_size=breaker.sliding_window_size,
+        half_open_max_probes=breaker.half_open_max_probes,
+        success_threshold=breaker.success_threshold,
     )
 
 

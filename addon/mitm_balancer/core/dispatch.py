@@ -108,6 +108,7 @@ class Dispatch:
     _second_round: bool = False
     _ambiguous: int = 0
     _current: TargetInfo | None = None
+    _attempted: float = 0.0
     _probing: bool = False
 
     def __post_init__(self) -> None:
@@ -118,7 +119,7 @@ class Dispatch:
         if self.attempts and (stop := self._may_go_on(now)) is not None:
             return stop
         if not self.attempts and (self.pin is not None or not self.policy.failover):
-            return self._only()
+            return self._only(now)
         if self._again is not None and (step := self._same_account(now)) is not None:
             return step
         selection = self.priority.select(
@@ -128,7 +129,7 @@ class Dispatch:
         if selection.chosen is not None:
             if self.attempts and (unpaid := self._pay(selection.chosen, now)) is not None:
                 return unpaid
-            return self._attempt(selection.chosen, selection.because if not self.attempts else "redispatch")
+            return self._attempt(selection.chosen, selection.because if not self.attempts else "redispatch", now)
         return self._nobody_new(now)
 
     def ended(self, outcome: Outcome, now: float) -> None:
@@ -137,8 +138,7 @@ class Dispatch:
         assert target is not None, "ended() without an attempt"
         self._current = None
         self.attempts.append((target.name, outcome))
-        if cooldown := self.health.record(target.name, self.model, outcome, now):
-            self.on_cooldown(cooldown)
+        self._learn(target.name, outcome, now)
         if outcome.ok:
             self.priority.served(target.name)
             self.scope.succeeded(self.provider)
@@ -159,16 +159,30 @@ class Dispatch:
     def last(self) -> Outcome | None:
         return self.attempts[-1][1] if self.attempts else None
 
+    def _learn(self, name: str, outcome: Outcome, now: float) -> None:
+        known = self.priority.around.known
+        known.vitals.ended(name, self.model, outcome, now - self._attempted, now)
+        if cooldown := self.health.record(name, self.model, outcome, now):
+            self.on_cooldown(cooldown)
+            if cooldown.verdict in _ABOUT_QUOTA:
+                known.evidence.learnt(name, cooldown.model, cooldown.until, now)
+        elif outcome.ok:
+            known.evidence.served(name, self.model, self._attempted)
+
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _only(self) -> Step:
+    def _only(self, now: float) -> Step:
         """The one account that may serve, cooling or not: its own answer is the truth."""
         target = self.priority.preferred() if self.pin is None else self.priority.find(self.pin)
-        if target is not None and target.enabled and not target.usable:
-            return self._attempt(target, "balancing is off" if self.pin is None else "bound to it")
+        if target is not None and target.enabled and not target.usable and self._not_stopped(target):
+            return self._attempt(target, "balancing is off" if self.pin is None else "bound to it", now)
         if self.pin is None:
             return Stop("no account can serve this", empty=True)
         return Stop(f"{self.pin} made what this request speaks of, and cannot serve now")
+
+    def _not_stopped(self, target: TargetInfo) -> bool:
+        """A drained account finishes what it has; a resource that it made is such a thing."""
+        return self.priority.around.states.of(target.name, target.provider) in ("", "drained")
 
     def _warmest(self) -> str:
         """The account that this request would rather stay on: the first that failed by the provider's fault."""
@@ -211,10 +225,12 @@ class Dispatch:
         """Nothing had left: a connection that could not be made costs the provider nothing."""
         return outcome.verdict is Verdict.TRANSPORT_FAILURE and outcome.sent is Sent.NOTHING
 
-    def _attempt(self, target: TargetInfo, because: str) -> Attempt:
+    def _attempt(self, target: TargetInfo, because: str, now: float) -> Attempt:
         self._tried[target.name] = self._tried.get(target.name, 0) + 1
         self._current = target
+        self._attempted = now
         self._probing = self.health.chosen(target.name)
+        self.priority.taken(target.name)
         return Attempt(target, len(self.attempts) + 1, because)
 
     def _same_account(self, now: float) -> Step | None:
@@ -235,7 +251,7 @@ class Dispatch:
         if self.health.cooldown(name, self.model, now) is not None:
             return None
         self._extra += 1
-        return self._attempt(self._target(name), "retry after backoff")
+        return self._attempt(self._target(name), "retry after backoff", now)
 
     def _nobody_new(self, now: float) -> Step:
         """Every target was tried or cannot serve."""
@@ -280,6 +296,9 @@ class Dispatch:
         p = self.policy
         ceiling = min(p.backoff_base * p.backoff_multiplier ** max(0, self._server_failures - 1), p.backoff_max)
         return self.rng.uniform(0, ceiling) if p.jitter else ceiling
+
+
+_ABOUT_QUOTA = frozenset({Verdict.RATE_LIMITED, Verdict.QUOTA_EXHAUSTED})
 
 
 def _is_server_failure(outcome: Outcome) -> bool:

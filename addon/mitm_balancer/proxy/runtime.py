@@ -19,7 +19,7 @@ from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.dispatch import Dispatch, DispatchPolicy
 from mitm_balancer.core.health import Cooldown, Health
 from mitm_balancer.core.patience import Patience
-from mitm_balancer.core.priority import Priority
+from mitm_balancer.core.priority import Circumstances, Priority
 from mitm_balancer.core.scope import ScopeLearner
 from mitm_balancer.providers.edits import edit_path
 from mitm_balancer.providers.model import PathKind, PathRule, Provider
@@ -144,6 +144,7 @@ class Runtime:
     recorder: Recorder = field(default_factory=NoRecorder)
     scope: ScopeLearner = field(default_factory=ScopeLearner)
     patience: Patience = field(default_factory=Patience)
+    around: Circumstances = field(default_factory=Circumstances)
     book: Book = field(default_factory=Book)
     # Jitter, not cryptography.
     rng: random.Random = field(default_factory=random.Random)
