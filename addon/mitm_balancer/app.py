@@ -204,7 +204,7 @@ class App:
                 self._credential_problems.get(spec.name, ""),
                 spec.priority,
                 spec.weight,
-            )  # fmt: skip
+            )
             for spec in sorted(specs, key=lambda spec: spec.priority)  # stable: declaration order breaks ties
         ]
         priority = Priority(targets, self.config.priority.strategy, self.runtime.around)
