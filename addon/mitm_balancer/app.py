@@ -36,6 +36,7 @@ from mitm_balancer.proxy import wire
 from mitm_balancer.proxy.addon import BalancerAddon, Settings
 from mitm_balancer.proxy.runtime import Account, Limits, NoRecorder, ProviderPool, Runtime
 from mitm_balancer.proxy.tasks import spawn
+from mitm_balancer.remembering import resources
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import CooldownRow, Store, StoreError, remaining
 from mitm_balancer.upstream.base import Origin
@@ -55,6 +56,9 @@ CA_FILE = "mitmproxy-ca-cert.pem"
 
 HEARTBEAT = 5.0
 """Seconds between two writes of the proxy's own state row."""
+
+_SOMEWHERE = Origin("https", "example.com", 443)
+"""Stands for any host, to see whether the environment names a proxy."""
 
 _apps: dict[Path, App] = {}
 
@@ -113,6 +117,7 @@ class App:
             upstream=self.pool,
             recorder=StoreRecorder(self.store) if self.store is not None else NoRecorder(),
             warm=self.pool.warm,
+            resources=resources(self.store, time.time()),
         )
         self._bookkeeper = Bookkeeper(self.runtime.book, self.store)
         self._bookkeeper.restore(time.time())
@@ -136,6 +141,13 @@ class App:
     def listening(self, addresses: tuple[tuple[str, int], ...], confdir: Path) -> None:
         self._addresses = addresses
         self._ca = confdir / CA_FILE
+        if self._via is None and self._route(_SOMEWHERE) is not None:
+            logger.warning(
+                "mitm-balancer: HTTPS_PROXY is used towards providers only; hosts that are tunnelled blind are reached "
+                "directly (start with -m upstream:URL to lead them through it as well)"
+            )
+        if self.store is not None:
+            self.store.put_state("proxy", self.state())
 
     def close(self) -> None:
         if self._watcher is not None:

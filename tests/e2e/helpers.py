@@ -114,19 +114,21 @@ def told(answer: AnyAnswer) -> tuple[str, int]:
     return found[1].decode(), int(found[2])
 
 
-def gaps(answer: AnyAnswer, mark: bytes) -> list[float]:
-    """Seconds between the arrivals of pieces of the body that have this mark."""
-    times = [at for at, data in answer.chunks if mark in data]
-    return [after - before for before, after in itertools.pairwise(times)]
-
-
 def came_one_by_one(answer: AnyAnswer, mark: bytes, events: int, gap: float) -> None:
     """The events arrived as the provider sent them, `gap` seconds apart, and not in bunches."""
-    found = gaps(answer, mark)
-    assert len(found) == events - 1, f"{len(found) + 1} pieces for {events} events"
-    bunched = [f"{seconds:.3f}" for seconds in found if seconds < gap / 3]
-    assert len(bunched) <= 1, f"events came together: {bunched} of {len(found)} gaps of {gap} s"
-    assert sum(found) > 0.7 * gap * (events - 1)
+    arrived_one_by_one([at for at, data in answer.chunks if mark in data], events, gap)
+
+
+def arrived_one_by_one(times: Sequence[float], events: int, gap: float) -> None:
+    """More than half of the events came by themselves, and all over the whole time that the provider took.
+
+    Not all: on a busy machine this very process may sleep through two of them. Whatever holds events back, were it
+    every second one, fails.
+    """
+    waits = [after - before for before, after in itertools.pairwise(times)]
+    apart = 1 + sum(seconds > gap / 3 for seconds in waits)
+    assert apart > events / 2, f"{events} events came in {apart} bunches: {[f'{seconds:.3f}' for seconds in waits]}"
+    assert sum(waits) > 0.7 * gap * (events - 1), f"all came within {sum(waits):.3f} s"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

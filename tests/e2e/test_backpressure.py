@@ -167,7 +167,7 @@ async def test_a_slow_provider_slows_the_upload(fake_ca: CA, launch: Launch, pro
             grown = await settled(lambda: rss(proxy)) - before
             go_on.set()
             answer = await asked
-    assert grown < 16 * MB, f"the proxy grew by {grown / MB:.1f} MB"
+    assert grown < MEMORY, f"the proxy grew by {grown / MB:.1f} MB"
     assert (answer.status, answer.body) == (200, b"{}")
     assert seen == [hashlib.sha256(body).hexdigest()]
 

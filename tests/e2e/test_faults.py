@@ -184,7 +184,8 @@ def _error_of(speech: Speech, answer: RawAnswer) -> str:
     elif speech.provider == "gemini":
         assert (body["error"]["code"], body["error"]["status"]) == (429, "RESOURCE_EXHAUSTED")
     else:
-        assert body["error"]["code"] == "rate_limit_exceeded" and body["error"]["type"]
+        # A long wait is told as an empty quota: Codex would sleep through anything else.
+        assert body["error"]["code"] in ("rate_limit_exceeded", "insufficient_quota") and body["error"]["type"]
     message = body["error"]["message"]
     assert isinstance(message, str)
     return message

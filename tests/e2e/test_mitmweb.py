@@ -102,7 +102,11 @@ async def test_both_attempts_are_there_with_their_story_and_without_a_key(fake: 
     by_status = {flow["response"]["status_code"]: flow for flow in flows}
     assert sorted(by_status) == [200, 429] and len(flows) == 2
     failed, good = by_status[429], by_status[200]
-    assert failed["marked"] and "anthropic/anthropic0" in failed["comment"] and "RateLimited" in failed["comment"]
+    assert (failed["marked"], good["marked"]) == (
+        "\N{LARGE RED CIRCLE}",
+        "\N{ANTICLOCKWISE DOWNWARDS AND UPWARDS OPEN CIRCLE ARROWS}",
+    )
+    assert "anthropic/anthropic0" in failed["comment"] and "RateLimited" in failed["comment"]
     assert "anthropic/anthropic1" in good["comment"] and "2 attempts" in good["comment"]
     assert good["server_conn"]["peername"][1] == fake.port and good["server_conn"]["tls_established"]
     assert good["request"]["pretty_host"] == failed["request"]["pretty_host"] == ANTHROPIC.host

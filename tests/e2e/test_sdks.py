@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from e2e.helpers import (
     Corner,
     Speech,
     accounts_of,
+    arrived_one_by_one,
     closed_port_url,
     corner,
 )
@@ -217,19 +217,13 @@ async def test_an_sdk_is_served_whatever_the_first_account_does(fake: FakeProvid
             assert result["error"] is None, (name, how, result["error"])
             assert result["text"] == "".join(f"{label}:{n} " for n in range(EVENTS)), (name, how)
             if how == "stream":
-                _came_one_by_one(result["times"], f"{name} {how}")
+                arrived_one_by_one(result["times"], EVENTS, GAP)
     for how in ("plain", "stream"):
         _raises_at_once(sdk, corners["long"], results[f"long {how}"])
     _short_wait(sdk, corners["short"], results["short plain"])
     assert (results["down plain"]["error"]["type"], results["down plain"]["error"]["status"]) == (sdk.server_error, 500)
     _cancelled(fake, corners["cancel"], results["cancel cancel"])
     assert not fake.ledger.of(None), "the client's own credential reached a provider"
-
-
-def _came_one_by_one(times: Sequence[float], name: str) -> None:
-    gaps = [after - before for before, after in itertools.pairwise(times)]
-    assert len(gaps) == EVENTS - 1, name
-    assert sum(gap < GAP / 3 for gap in gaps) <= 1, f"{name}: events came together: {gaps}"
 
 
 def _raises_at_once(sdk: Sdk, where: Corner, result: Mapping[str, Any]) -> None:

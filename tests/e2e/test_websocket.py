@@ -13,7 +13,7 @@ from wsproto.events import CloseConnection, Ping, Pong, TextMessage
 
 from e2e.conftest import Launch
 from e2e.harness import How, Proxy, config
-from e2e.helpers import RESPONSES, accounts_of, told
+from e2e.helpers import RESPONSES, accounts_of, key_of, told
 from e2e.rawclient import RawAnswer, RawClient
 from mitm_balancer.testing import FakeProvider, steps
 
@@ -90,6 +90,8 @@ async def test_frames_go_both_ways_with_the_accounts_credential(fake: FakeProvid
     assert (record.label, record.carriers) == ("openai0", ("authorization",))
     assert record.messages == ["hello", CREATE]
     assert record.header(b"openai-beta") == "responses_websockets=2026-02-06"
+    keys = [value for name, value in record.headers if name.lower() == b"authorization"]
+    assert keys == [f"Bearer {key_of('openai0')}".encode()]
     assert "CLIENT-OWN" not in str(record.headers)
 
 

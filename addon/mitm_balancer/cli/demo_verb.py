@@ -12,7 +12,8 @@ from typing import Any
 
 from mitm_balancer.cli.demo_client import HOST, Event, Head, ask
 from mitm_balancer.cli.demo_stage import LIMIT, stage
-from mitm_balancer.cli.output import countdown, own_command, print_json
+from mitm_balancer.cli.output import own_command, print_json
+from mitm_balancer.core.durations import countdown
 from mitm_balancer.paths import config_path, home_path
 from mitm_balancer.testing import Record
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mitm_balancer.cli.bus import Proxy, opened, proxy_state, running
+from mitm_balancer.cli.status_usage import UsagePicture, usage_pictures
 from mitm_balancer.config import AccountSpec, Config
 from mitm_balancer.store import CooldownRow, remaining
 
@@ -32,6 +33,7 @@ class AccountPicture:
     priority: int
     problem: str = ""
     cooldowns: tuple[Cooldown, ...] = ()
+    usage: UsagePicture = field(default_factory=UsagePicture)
 
     @property
     def back_in(self) -> float | None:
@@ -66,6 +68,8 @@ def take(home: Path, config: Config, config_file: Path) -> Picture:
     with opened(home) as store:
         rows = store.cooldowns() if store is not None else []
         health = store.healthy if store is not None else None
+        today = store.usage(time.strftime("%Y-%m-%d", time.localtime(now))) if store is not None else []
+        usage = usage_pictures(today, store.windows() if store is not None else [], now)
     proxy = running(home)
     state = proxy_state(home) if proxy is not None else {}
     if proxy is not None and state.get("pid") != proxy.pid:
@@ -84,7 +88,10 @@ def take(home: Path, config: Config, config_file: Path) -> Picture:
         problems=tuple(
             str(problem) for problem in (health, state.get("store_problem"), state.get("config_problem")) if problem
         ),
-        accounts=tuple(_account(spec, cooling.get(spec.name, []), state) for spec in config.accounts),
+        accounts=tuple(
+            _account(spec, cooling.get(spec.name, []), usage.get(spec.name, UsagePicture()), state)
+            for spec in config.accounts
+        ),
     )
 
 
@@ -98,7 +105,9 @@ def _proxy(proxy: Proxy | None, state: dict[str, Any]) -> dict[str, Any] | None:
     return {"pid": proxy.pid, "url": proxy.url, "version": state.get("version"), "started": state.get("started")}
 
 
-def _account(spec: AccountSpec, cooldowns: list[Cooldown], state: dict[str, Any]) -> AccountPicture:
+def _account(
+    spec: AccountSpec, cooldowns: list[Cooldown], usage: UsagePicture, state: dict[str, Any]
+) -> AccountPicture:
     problem = str((state.get("credential_problems") or {}).get(spec.name, ""))
     if not spec.enabled:
         word = "disabled"
@@ -110,4 +119,4 @@ def _account(spec: AccountSpec, cooldowns: list[Cooldown], state: dict[str, Any]
         word = "limited" if cooldowns else "ready"
     active = (state.get("active") or {}).get(spec.provider) == spec.name
     ordered = tuple(sorted(cooldowns, key=lambda cooldown: cooldown.model))
-    return AccountPicture(spec.name, word, active, spec.priority, problem, ordered)
+    return AccountPicture(spec.name, word, active, spec.priority, problem, ordered, usage)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from mitm_balancer.cli.output import coloured, countdown, own_command, print_json, table
+from mitm_balancer.cli.output import coloured, own_command, print_json, table
 from mitm_balancer.cli.picture import AccountPicture, Picture, take
 from mitm_balancer.cli.places import config_of, expected_config, home_of
+from mitm_balancer.cli.status_usage import usage_lines
+from mitm_balancer.core.durations import countdown
 
 GREEN, YELLOW, RED, GREY = 32, 33, 31, 90
 COLOURS = {"ready": GREEN, "limited": YELLOW, "cooling": YELLOW, "unusable": RED, "disabled": GREY}
@@ -54,7 +56,7 @@ def text(picture: Picture) -> list[str]:
     if not picture.accounts:
         return [*lines, "accounts  none: everything passes through untouched"]
     rows = [("ACCOUNT", "STATE", "DETAIL")]
-    rows += [row for account in picture.accounts for row in _rows(account)]
+    rows += [row for account in picture.accounts for row in _rows(account, picture.at)]
     head, *rest = table(rows)
     return [*lines, "", head, *(_colour(entry) for entry in rest)]
 
@@ -66,8 +68,8 @@ def _proxy_line(picture: Picture) -> str:
     return f"proxy     {picture.proxy['url']}   pid {picture.proxy['pid']}, up {age}"
 
 
-def _rows(account: AccountPicture) -> list[tuple[str, str, str]]:
-    """One line, and one more for each further cooldown."""
+def _rows(account: AccountPicture, now: float) -> list[tuple[str, str, str]]:
+    """One line, and one more for each further cooldown, and those of its usage."""
     details = [
         f"back in {countdown(c.seconds)}{f' for {c.model}' if c.model else ''}: {c.reason}" for c in account.cooldowns
     ]
@@ -75,6 +77,7 @@ def _rows(account: AccountPicture) -> list[tuple[str, str, str]]:
         details.insert(0, account.problem)
     if account.active and account.state in ("ready", "limited"):
         details.insert(0, "active")
+    details += usage_lines(account.usage, now)
     first, *more = details or [""]
     return [(account.name, account.state, first), *(("", "", detail) for detail in more)]
 

@@ -2,6 +2,7 @@
 
     next() -> Attempt ----> ended(outcome) --+--> next() ...
            -> Pause(seconds) ----------------+
+           -> Queue(seconds) -- or woken ----+
            -> Stop(why)
 
 The driver does what `next` says and reports with `ended`; it decides nothing itself. Pure: `now` is monotonic seconds.
@@ -11,7 +12,7 @@ What may follow a failed attempt:
   server or transport failure          at most 2 extra attempts, paid from the retry budget: another account, or, when
                                        it is the provider (P3) or nobody else is there, the same one after a backoff
   ambiguous (sent, no answer)          as a server failure, but once only, and only with `retry_ambiguous`
-  the request's own fault              nothing
+  the request's own fault              nothing, unless the driver could take the fault out of it (`retry_same`)
 """
 
 from __future__ import annotations
@@ -19,66 +20,23 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
+from mitm_balancer.core.admission import Seat
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.health import Cooldown, Health
 from mitm_balancer.core.priority import Priority, Rejected, TargetInfo
 from mitm_balancer.core.rng import Rng
 from mitm_balancer.core.scope import ScopeLearner
+from mitm_balancer.core.session import Tie
+from mitm_balancer.core.steps import Attempt, DispatchPolicy, Pause, Queue, Step, Stop
 from mitm_balancer.core.verdict import Outcome, Sent, Verdict
+
+__all__ = ["Attempt", "Dispatch", "DispatchPolicy", "Pause", "Queue", "Step", "Stop"]
 
 SERVER_EXTRA = 2
 """Extra attempts after server failures (P1)."""
 
-
-@dataclass(frozen=True, slots=True)
-class DispatchPolicy:
-    """Seconds and counts, from the contract's `policy`."""
-
-    max_attempts: int = 10
-    failover_budget: int = 9
-    """Accounts that one request may move on to."""
-    deadline: float = 900.0
-    hold: float = 20.0
-    retry_ambiguous: bool = True
-    failover: bool = True
-    """False: `balancing: false`, the active account's credential is applied and that is all."""
-    backoff_base: float = 0.25
-    backoff_multiplier: float = 2.0
-    backoff_max: float = 5.0
-    jitter: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """Send it with this target."""
-
-    target: TargetInfo
-    number: int
-    because: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait, then ask again."""
-
-    seconds: float
-    because: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """No further attempt."""
-
-    because: str
-    exhausted: bool = False
-    """Every target is cooling or was refused: the answer is ours (P11)."""
-    empty: bool = False
-    """There is no target that waiting could bring back: the client's own request goes through (P10)."""
-    wait: float | None = None
-    """Exhausted: seconds until the soonest target may serve."""
-
-
-type Step = Attempt | Pause | Stop
+LOOK_AGAIN = 2.0
+"""Seconds after which a request that waits for a slot looks whether another account has come back meanwhile."""
 
 
 @dataclass(slots=True)
@@ -96,19 +54,32 @@ class Dispatch:
     rng: Rng
     pin: str | None = None
     """The only account that can know what this request speaks of (a bound resource)."""
+    prefer: str | None = None
+    """The account that would serve it best (its turn began there); another one will do."""
+    tie: Tie | None = None
+    """The session that it belongs to."""
+    seat: Seat | None = None
+    """Its place among all that runs; None: no limits."""
     on_cooldown: Callable[[Cooldown], None] = lambda _: None
     attempts: list[tuple[str, Outcome]] = field(default_factory=list)
     rejected: tuple[Rejected, ...] = ()
     held: float = 0.0
+    queued: float = 0.0
+    """Seconds spent waiting for a slot."""
     _tried: dict[str, int] = field(default_factory=dict)
     _server_failures: int = 0
     _extra: int = 0
     _again: str | None = None
+    _changed: str | None = None
+    _was_changed: bool = False
     _paused: bool = False
     _second_round: bool = False
     _ambiguous: int = 0
     _current: TargetInfo | None = None
     _attempted: float = 0.0
+    _home: str | None = None
+    _for_slot: tuple[TargetInfo, str] | None = None
+    _queued_at: float | None = None
     _probing: bool = False
 
     def __post_init__(self) -> None:
@@ -116,16 +87,36 @@ class Dispatch:
 
     def next(self, now: float) -> Step:
         """What to do now. Called again after each `ended` and each pause."""
+        if self.seat is None:
+            return self._next(now)
+        self.seat.look()
+        step = self._next(now)
+        self.seat.looked(waits=isinstance(step, Queue))
+        if not isinstance(step, Queue) and self._queued_at is not None:
+            self.queued += now - self._queued_at
+            self._queued_at = None
+        return step
+
+    def _next(self, now: float) -> Step:
+        if self._for_slot is not None and (step := self._got_slot(now)) is not None:
+            return step
+        if self._changed is not None:
+            return self._once_more(self._changed, now)
         if self.attempts and (stop := self._may_go_on(now)) is not None:
             return stop
         if not self.attempts and (self.pin is not None or not self.policy.failover):
             return self._only(now)
+        if not self.attempts and (preferred := self._preferred(now)) is not None:
+            return preferred
         if self._again is not None and (step := self._same_account(now)) is not None:
             return step
+        home = None if self.tie is None else self.tie.home(now)
         selection = self.priority.select(
-            self.model, self.health, now, without=self._spent(2 if self._second_round else 1)
+            self.model, self.health, now, without=self._spent(2 if self._second_round else 1), bound=home
         )
         self.rejected = selection.rejected
+        if selection.busy or (selection.chosen is not None and self.seat is not None and self.seat.full):
+            return self._queue(frozenset(selection.busy) or None, now)
         if selection.chosen is not None:
             if self.attempts and (unpaid := self._pay(selection.chosen, now)) is not None:
                 return unpaid
@@ -137,10 +128,16 @@ class Dispatch:
         target = self._current
         assert target is not None, "ended() without an attempt"
         self._current = None
+        if self.seat is not None and not outcome.ok:
+            self.seat.leave()
         self.attempts.append((target.name, outcome))
         self._learn(target.name, outcome, now)
         if outcome.ok:
-            self.priority.served(target.name)
+            if self.tie is not None and self.pin is None:
+                self.tie.served(target.name, now, moves=self._lost_home(target.name, now))
+            if target.name not in (self.pin, self.prefer, self._home) or self.priority.active is None:
+                # Who had to serve, or had served before, says nothing about who serves next.
+                self.priority.served(target.name)
             self.scope.succeeded(self.provider)
         elif _is_server_failure(outcome):
             self._server_failures += 1
@@ -149,11 +146,29 @@ class Dispatch:
             if self.scope.provider_wide(self.provider, now):
                 self._again = self._warmest()
 
+    def retry_same(self, because: str, now: float) -> bool:
+        """The request's own fault was taken out of it: `next` gives the account of the last attempt again, once.
+
+        False: it may not be tried again.
+        """
+        spent = len(self.attempts) >= self.policy.max_attempts or now - self.started >= self.policy.deadline
+        switched_off = self.pin is None and not self.policy.failover
+        if not self.attempts or self._was_changed or spent or switched_off:
+            return False
+        self._changed, self._was_changed = because, True
+        return True
+
     def cancelled(self) -> None:
         """The client left in the middle of an attempt: it counts for nothing (P6)."""
         if self._current is not None and self._probing:
             self.health.cancelled(self._current.name)
         self._current = None
+
+    def close(self) -> None:
+        """The request is over, whatever its end: the lease ends with it. Any number of times."""
+        self.cancelled()
+        if self.seat is not None:
+            self.seat.leave()
 
     @property
     def last(self) -> Outcome | None:
@@ -183,6 +198,18 @@ class Dispatch:
     def _not_stopped(self, target: TargetInfo) -> bool:
         """A drained account finishes what it has; a resource that it made is such a thing."""
         return self.priority.around.states.of(target.name, target.provider) in ("", "drained")
+
+    def _preferred(self, now: float) -> Step | None:
+        """The account where its turn began, if it may serve."""
+        target = None if self.prefer is None else self.priority.find(self.prefer)
+        if target is None or self.priority.blocked(target, self.model, self.health, now) is not None:
+            return None
+        return self._attempt(target, "its turn began there", now)
+
+    def _once_more(self, because: str, now: float) -> Step:
+        """The account of the last attempt, for the request that was changed."""
+        self._changed = None
+        return self._attempt(self._target(self.attempts[-1][0]), because, now)
 
     def _warmest(self) -> str:
         """The account that this request would rather stay on: the first that failed by the provider's fault."""
@@ -225,7 +252,44 @@ class Dispatch:
         """Nothing had left: a connection that could not be made costs the provider nothing."""
         return outcome.verdict is Verdict.TRANSPORT_FAILURE and outcome.sent is Sent.NOTHING
 
-    def _attempt(self, target: TargetInfo, because: str, now: float) -> Attempt:
+    def _lost_home(self, name: str, now: float) -> bool:
+        """Whether the session's account cannot serve: it failed this request, or it would be refused. Being busy is
+        no reason to leave a prompt cache for good."""
+        home = None if self.tie is None else self.tie.home(now)
+        if home is None or home == name:
+            return True
+        target = self.priority.find(home)
+        if target is None or home in self._tried:
+            return True
+        block = self.priority.blocked(target, self.model, self.health, now, bound=True)
+        return block is not None and not block.busy
+
+    def _queue(self, names: frozenset[str] | None, now: float) -> Step:
+        """Wait for a slot with one of these accounts (None: with any)."""
+        left = self.policy.deadline - (now - self.started)
+        if self.seat is None or left <= 0:
+            return Stop("no slot came free before the deadline", overloaded=True)
+        if not self.seat.wait(names):
+            return Stop("too much runs already and the queue is full", overloaded=True)
+        self._queued_at = now if self._queued_at is None else self._queued_at
+        return Queue(min(left, LOOK_AGAIN), "waiting for a free slot")
+
+    def _got_slot(self, now: float) -> Step | None:
+        """It waited for one certain account; None: that one has begun to cool meanwhile."""
+        assert self._for_slot is not None
+        (target, because), self._for_slot = self._for_slot, None
+        if self.pin is None and self.policy.failover and self.health.cooldown(target.name, self.model, now):
+            return None
+        return self._attempt(target, because, now)
+
+    def _attempt(self, target: TargetInfo, because: str, now: float) -> Step:
+        if self.seat is not None and not self.seat.take(target.name):
+            self._for_slot = (target, because)
+            return self._queue(frozenset({target.name}), now)
+        # The session decided, not the strategy: its serving there says nothing about where others go.
+        self._home = None if self.tie is None else self.tie.home(now)
+        if self.tie is not None and self.pin is None:
+            self.tie.begins(target.name, now)
         self._tried[target.name] = self._tried.get(target.name, 0) + 1
         self._current = target
         self._attempted = now

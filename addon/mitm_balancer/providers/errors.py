@@ -31,6 +31,6 @@ def error_body(dialect: Dialect, status: int, code: str, message: str) -> bytes:
             name = _GOOGLE_STATUS.get(status, "UNKNOWN")
             shape = {"error": {"code": status, "message": message, "status": name}}
         case Dialect.OPENAI_CHAT | Dialect.OPENAI_RESPONSES:
-            kind = "rate_limit_exceeded" if status == 429 else "server_error"
+            kind = code if status == 429 else "server_error"
             shape = {"error": {"message": message, "type": kind, "param": None, "code": code}}
     return json.dumps(shape).encode()

@@ -11,6 +11,7 @@ from mitmproxy import http
 from mitmproxy.net.http import status_codes
 
 from mitm_balancer.core.dispatch import Dispatch, Stop
+from mitm_balancer.core.durations import countdown
 from mitm_balancer.providers.errors import error_body
 from mitm_balancer.providers.model import Dialect
 
@@ -34,8 +35,15 @@ def exhausted(dialect: Dialect, dispatch: Dispatch, stop: Stop, now: float, extr
     fields = [(b"retry-after", b"%d" % max(1, wait))]
     if wait > SHORT_WAIT:
         fields.append((b"x-should-retry", b"false"))
-    code = "rate_limit_error" if dialect is Dialect.ANTHROPIC_MESSAGES else "rate_limit_exceeded"
-    return _make(dialect, 429, code, message, (*fields, extra))
+    return _make(dialect, 429, _exhausted_code(dialect, wait), message, (*fields, extra))
+
+
+def _exhausted_code(dialect: Dialect, wait: float) -> str:
+    """The dialect's word. Codex sleeps for the whole `retry-after` whatever `x-should-retry` says, hours included, and
+    tells its user at once only of an empty quota (measured)."""
+    if dialect is Dialect.ANTHROPIC_MESSAGES:
+        return "rate_limit_error"
+    return "insufficient_quota" if wait > SHORT_WAIT else "rate_limit_exceeded"
 
 
 def failed(dialect: Dialect, status: int, message: str, extra: tuple[bytes, bytes]) -> OwnAnswer:
@@ -62,20 +70,5 @@ def _reasons(dispatch: Dispatch, now: float) -> list[str]:
         elif block.until is None:
             parts.append(f"{target.name} {block.reason}")
         else:
-            parts.append(f"{target.name} {block.reason}, back in {human_duration(block.until - now)}")
+            parts.append(f"{target.name} {block.reason}, back in {countdown(block.until - now)}")
     return parts
-
-
-def human_duration(seconds: float) -> str:
-    """`42 s`, `7 min`, `3 h 20 min`, `2 d 4 h`."""
-    seconds = max(0, math.ceil(seconds))
-    if seconds < 120:
-        return f"{seconds} s"
-    minutes = math.ceil(seconds / 60)
-    if minutes < 120:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"

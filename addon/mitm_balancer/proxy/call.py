@@ -15,13 +15,14 @@ from mitmproxy import http
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.websocket import WebSocketMessage
 
-from mitm_balancer.core.dialect import Dialect
 from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause, Stop
+from mitm_balancer.core.durations import countdown
+from mitm_balancer.core.strip import Stripped, is_refused
 from mitm_balancer.core.verdict import Outcome, Scope, Sent, Verdict
-from mitm_balancer.providers.edits import edit_body
 from mitm_balancer.providers.model import PathKind
-from mitm_balancer.proxy import answers, display, facts, metering, wire
+from mitm_balancer.proxy import answers, bodies, display, facts, metering, wire
 from mitm_balancer.proxy.attempt import Answer, Result, Rules, attempt
+from mitm_balancer.proxy.bound import Binding
 from mitm_balancer.proxy.hooks import Hooks
 from mitm_balancer.proxy.outlet import Outlet, StreamOutlet, Upload
 from mitm_balancer.proxy.record import Record
@@ -62,6 +63,8 @@ class Call:
         self._open: Answer | None = None
         self._serving: Account | None = None
         self._socket: SocketWatch | None = None
+        self._binding: Binding | None = None
+        self._stripped: Stripped | None = None
 
     # -- CallPort -----------------------------------------------------------------------------------------------
 
@@ -117,7 +120,7 @@ class Call:
         if watch is None or account is None or dispatch is None:
             return
         outcome = watch.look(message)
-        metering.framed(self.runtime, account.name, self._dialect(), dispatch.model, watch.tail)
+        metering.framed(self.runtime, account.name, self.claim.dialect, dispatch.model, watch.tail)
         if outcome is None:
             return
         self._learn(account, dispatch, outcome)
@@ -126,7 +129,7 @@ class Call:
         if not outcome.definite_refusal or other is None or other.name == account.name:
             return  # nobody else could do better: the client hears it from the provider
         message.drop()
-        wait = "" if outcome.wait is None else f", back in {answers.human_duration(outcome.wait)}"
+        wait = "" if outcome.wait is None else f", back in {countdown(outcome.wait)}"
         logger.info(
             "mitm-balancer: %s: %s (%s)%s inside a socket: it is closed for a reconnect",
             account.name, outcome.verdict.value, outcome.reason, wait,
@@ -176,17 +179,21 @@ class Call:
             record.facts(claim.pool.provider.name, claim.kind.value, "", False)
             await self._own_way(flow, relay, "")
             return
-        known = facts.read(flow.request, self._dialect())
+        known = facts.read(flow.request, self.claim.dialect)
         record.facts(claim.pool.provider.name, claim.kind.value, known.model, known.stream)
         if claim.pool.provider.websocket == "refuse" and is_upgrade(flow.request):
             text = "WebSocket is switched off for this provider"
-            own = answers.failed(self._dialect(), 426, text, record.header(NOBODY))
+            own = answers.failed(self.claim.dialect, 426, text, record.header(NOBODY))
             await relay.give(own, NOBODY)
             return
         if not self.runtime.ready.is_set():
             await self.runtime.ready.wait()
-        self._dispatch = self.runtime.dispatch(claim.pool, known.model, self._policy())
-        await self._attempts(flow, relay, known, self._dispatch)
+        self._dispatch = dispatch = self.runtime.dispatch(claim.pool, known.model, self._policy())
+        self._binding = bound = self.runtime.resources.of(claim, flow.request, known.refers)
+        dispatch.pin, dispatch.prefer = bound.pin, bound.turn
+        if bound.pin is not None:
+            record.data["bound_to"] = bound.pin
+        await self._attempts(flow, relay, known, dispatch)
 
     async def _attempts(self, flow: http.HTTPFlow, relay: Relay, known: facts.Facts, dispatch: Dispatch) -> None:
         """Do what the dispatcher says until somebody has answered."""
@@ -210,26 +217,30 @@ class Call:
                     relay.record.passed_over(dispatch, clock())
                     await self._served(relay, account, result.answer, dispatch)
                     return
+                self._strip(flow.request, relay.record, dispatch)
                 self._tell(flow, relay.record, account, step, result)
 
     async def _attempt(self, flow: http.HTTPFlow, account: Account, known: facts.Facts) -> Result:
-        carrier = self._carrier(flow.request, account)
+        carrier = self.claim.carrier(flow.request, account)
         runtime = self.runtime
         if carrier is None or runtime.insecure:
             why = "no credential" if carrier is None else "ssl_insecure is set: no credential is sent"
             return Result(Outcome(Verdict.AUTH_FAILURE, why, Scope.REQUEST, redispatch=True), None, 0.0)
         request = flow.request
+        body = self._account_body(request, account)
+        gone = account.gone if self._binding is None else account.gone | self._binding.gone(account.name)
+        headers = wire.for_account(request, carrier, gone=gone, host=account.host, beside=account.beside)
         wire_request = WireRequest(
             origin=account.origin or Origin("https", request.host, request.port),
             method=request.data.method,
             target=wire.account_target(request, carrier, account.base_path, account.edit_path),
-            headers=wire.for_account(request, carrier, gone=account.gone, host=account.host, beside=account.beside),
-            body=self._account_body(request, account),
+            headers=bodies.with_length(headers, body),
+            body=body,
         )
         name = account.provider.name
         rules = Rules(
             provider=account.provider,
-            dialect=self._dialect(),
+            dialect=self.claim.dialect,
             model=known.model,
             stream=known.stream,
             timeouts=self._timeouts(known.stream),
@@ -250,14 +261,18 @@ class Call:
         if answer.response.status == 101:
             self._serving = account
             self.runtime.sockets[relay.flow.id] = self
-            self._socket = SocketWatch(account.provider, self._dialect(), answer.response.headers, dispatch.model)
+            self._socket = SocketWatch(account.provider, self.claim.dialect, answer.response.headers, dispatch.model)
+        if self._binding is not None:
+            self._binding.answered(account.name, answer)
         try:
-            tail = await relay.pass_on(answer, alias=account.alias, account=account.name, dialect=self._dialect())
+            tail = await relay.pass_on(answer, alias=account.alias, account=account.name, dialect=self.claim.dialect)
         except BrokenAnswerError as e:
             self._learn(account, dispatch, e.outcome)
             raise
         if tail is None:
             return
+        if self._binding is not None:
+            self._binding.ended(account.name, tail)
         error = in_stream_error(tail, account.provider, answer.response, dispatch.model)
         if error is not None:
             relay.record.data["in_stream_error"] = error.reason or error.verdict.value
@@ -279,7 +294,7 @@ class Call:
             await self._own_way(flow, relay, stop.because)
         elif stop.exhausted:
             logger.warning("mitm-balancer: every %s account is out", dispatch.provider)
-            own = answers.exhausted(self._dialect(), dispatch, stop, self.runtime.clock(), header)
+            own = answers.exhausted(self.claim.dialect, dispatch, stop, self.runtime.clock(), header)
             await relay.give(own, NOBODY)
         elif self._open is not None and last is not None and last.verdict is not Verdict.TRANSPORT_FAILURE:
             account = self.claim.pool.accounts[dispatch.attempts[-1][0]]
@@ -287,14 +302,15 @@ class Call:
         else:
             status = 504 if last is not None and "timeout" in last.reason else 502
             text = f"{last.message} ({stop.because})" if last is not None and last.message else stop.because
-            await relay.give(answers.failed(self._dialect(), status, text, header), NOBODY)
+            logger.warning("mitm-balancer: %s: %s", dispatch.provider, text)
+            await relay.give(answers.failed(self.claim.dialect, status, text, header), NOBODY)
 
     async def _own_way(self, flow: http.HTTPFlow, relay: Relay, note: str) -> None:
         """The client's request with the client's own credential: control plane, or nobody could serve (P10)."""
         balanced = self.claim.kind is not PathKind.CONTROL
         if balanced and not self._hidden:
             text = f"{note or 'no account'}, and the client sent no credential of its own"
-            await relay.give(answers.failed(self._dialect(), 503, text, relay.record.header(NOBODY)), NOBODY)
+            await relay.give(answers.failed(self.claim.dialect, 503, text, relay.record.header(NOBODY)), NOBODY)
             return
         if balanced:
             logger.warning("mitm-balancer: %s: the client's own credential is used", note)
@@ -309,7 +325,7 @@ class Call:
         try:
             response = await self._send_own(wire_request, self.runtime.limits.own_way(), request.method)
         except UpstreamError as e:
-            own = answers.failed(self._dialect(), 502, f"{request.host}: {e}", relay.record.header(OWN))
+            own = answers.failed(self.claim.dialect, 502, f"{request.host}: {e}", relay.record.header(OWN))
             await relay.give(own, OWN)
             return
         self._open = answer = Answer(response)
@@ -329,7 +345,7 @@ class Call:
         if relay.committed:
             await relay.outlet.broken("mitm-balancer: internal error")
         elif self._upload is not None and self._upload.used:
-            own = answers.failed(self._dialect(), 502, "internal error", relay.record.header(NOBODY))
+            own = answers.failed(self.claim.dialect, 502, "internal error", relay.record.header(NOBODY))
             await relay.give(own, NOBODY)
         else:
             await self._own_way(flow, relay, "internal error of the balancer")
@@ -345,10 +361,6 @@ class Call:
             return dataclasses.replace(policy, failover=False)
         return policy
 
-    def _dialect(self) -> Dialect:
-        rule = self.claim.rule
-        return (rule.dialect if rule is not None else None) or self.claim.pool.provider.dialect
-
     def _body(self, request: http.Request) -> bytes | AsyncIterator[bytes]:
         if self._upload is not None:
             return self._upload.chunks()
@@ -362,20 +374,18 @@ class Call:
         left = max(1.0, self._dispatch.policy.deadline - (self.runtime.clock() - self._dispatch.started))
         return timeouts if timeouts.head is not None and timeouts.head <= left else timeouts.with_head(left)
 
-    def _carrier(self, request: http.Request, account: Account) -> wire.Carrier | None:
-        """The credential, placed as this path wants it."""
-        rule, carrier = self.claim.rule, account.carrier
-        if carrier is None or rule is None or rule.auth is None:
-            return carrier
-        names = {name.decode("latin-1").lower() for name, _ in request.headers.fields}
-        auth = account.provider.auth_for(rule, carrier.credential, names)
-        return dataclasses.replace(carrier, form=dataclasses.replace(carrier.form, auth=auth))
-
     def _account_body(self, request: http.Request, account: Account) -> bytes | AsyncIterator[bytes]:
-        body = self._body(request)
-        if isinstance(body, bytes) and account.edits_body and "content-encoding" not in request.headers:
-            return edit_body(account.provider, account.identity, body)
-        return body
+        body = self._body(request) if self._stripped is None else self._stripped.body
+        return bodies.for_account(body, request, account) if isinstance(body, bytes) else body
+
+    def _strip(self, request: http.Request, record: Record, dispatch: Dispatch) -> None:
+        """Reasoning that was refused goes, and the same account is asked once more (wire-facts 25.1: C1, C2)."""
+        if self._stripped is not None or dispatch.last is None or not is_refused(self.claim.dialect, dispatch.last):
+            return
+        made = bodies.without_reasoning(request, self.claim.dialect)
+        if made is not None and dispatch.retry_same(f"without {made.what}, which were refused", self.runtime.clock()):
+            self._stripped = made
+            record.data["stripped"] = f"{made.count} {made.what}"
 
     def _close_open(self) -> None:
         if self._open is not None:
@@ -384,7 +394,7 @@ class Call:
 
     def _tell(self, flow: http.HTTPFlow, record: Record, account: Account, step: Attempt, result: Result) -> None:
         outcome = result.outcome
-        wait = "" if outcome.wait is None else f", back in {answers.human_duration(outcome.wait)}"
+        wait = "" if outcome.wait is None else f", back in {countdown(outcome.wait)}"
         logger.info("mitm-balancer: %s: %s (%s)%s", account.name, outcome.verdict.value, outcome.reason, wait)
         if not self._observed:
             return

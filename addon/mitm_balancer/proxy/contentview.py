@@ -5,7 +5,7 @@ from __future__ import annotations
 from mitmproxy import contentviews
 from mitmproxy.contentviews import Contentview, Metadata
 
-from mitm_balancer.ops.story import tell
+from mitm_balancer.ops.story import story
 from mitm_balancer.proxy.display import METADATA
 
 
@@ -16,7 +16,7 @@ class Balancer(Contentview):
         record = metadata.flow.metadata.get(METADATA) if metadata.flow is not None else None
         if not isinstance(record, dict):
             return "This flow was not balanced.\n"
-        return tell(record)
+        return "\n".join(story(record)) + "\n"
 
     def render_priority(self, data: bytes, metadata: Metadata) -> float:  # noqa: ARG002
         return -1

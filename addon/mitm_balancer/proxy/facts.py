@@ -9,6 +9,7 @@ import msgspec
 from mitmproxy import http
 
 from mitm_balancer.providers.model import Dialect
+from mitm_balancer.proxy import references
 
 _GEMINI_MODEL = re.compile(r"/models/([^/:]+)(?::(\w+))?")
 
@@ -19,12 +20,18 @@ class Facts:
 
     model: str = ""
     stream: bool = False
+    refers: tuple[str, ...] = ()
+    """Ids of stored resources that the body names, the one that binds most first."""
 
 
 class _Body(msgspec.Struct):
     # `object`: whatever else a client puts there, decoding goes on.
     model: object = None
     stream: object = None
+    previous_response_id: object = None
+    previous_interaction_id: object = None
+    conversation: object = None
+    container: object = None
 
 
 _decoder = msgspec.json.Decoder(_Body)
@@ -32,19 +39,24 @@ _decoder = msgspec.json.Decoder(_Body)
 
 def read(request: http.Request, dialect: Dialect) -> Facts:
     """Total: a body that is not JSON, or is compressed wrongly, gives empty facts."""
+    content = _decoded(request)
     if dialect is Dialect.GEMINI:
         found = _GEMINI_MODEL.search(request.path.partition("?")[0])
+        refers = references.nested(content) if content else ()
         if found is None:
-            return Facts()
-        return Facts(found[1], (found[2] or "").startswith("stream"))
-    content = _decoded(request)
+            return Facts(refers=refers)
+        return Facts(found[1], (found[2] or "").startswith("stream"), refers)
     if not content:
         return Facts()
     try:
         body = _decoder.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Facts()
-    return Facts(body.model if isinstance(body.model, str) else "", body.stream is True)
+    named = (body.previous_response_id, body.previous_interaction_id, body.conversation, body.container)
+    refers = tuple(name for value in named if value is not None and (name := references.id_of(value)))
+    return Facts(
+        body.model if isinstance(body.model, str) else "", body.stream is True, refers + references.nested(content)
+    )
 
 
 def _decoded(request: http.Request) -> bytes | None:

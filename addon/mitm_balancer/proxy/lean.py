@@ -123,7 +123,14 @@ async def _serve(lean: LeanOptions, balancer: object, told: Callable[[Sequence[A
         await master.run()
     except OSError as e:  # mitmweb's own port
         raise LeanError(e.strerror or str(e)) from e
+    asyncio.get_running_loop().set_exception_handler(_quiet_end)
     return 0
+
+
+def _quiet_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Open client connections are cancelled as the loop ends; early releases of Python 3.12 print that as a failure."""
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
 
 
 def _set_log_levels(lean: LeanOptions) -> None:

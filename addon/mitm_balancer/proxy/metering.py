@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 
 from mitm_balancer.core.dialect import Dialect
@@ -15,13 +14,18 @@ from mitm_balancer.proxy.runtime import Account, Claim, Runtime
 from mitm_balancer.upstream.base import UpstreamResponse
 from mitm_balancer.usage.gauge import Gauge, ended_in_socket
 
+TOKENS = ("input", "output", "cache_read", "cache_write", "reasoning")
+"""What a trace tells: the fields of `Usage`."""
+
 
 def gauge(upstream: UpstreamResponse, dialect: Dialect | None, tail: Tail | None) -> Gauge | None:
     """The gauge of an answer of that dialect; None where no tokens are told."""
     if dialect is None or upstream.status != 200:
         return None
+    if tail is not None:
+        return Gauge(dialect, tail)  # looking a header up costs more than all the rest here
     kind, coding = header(upstream, b"content-type"), header(upstream, b"content-encoding")
-    return Gauge(dialect, tail, content_type=kind, content_encoding=coding)
+    return Gauge(dialect, None, content_type=kind, content_encoding=coding)
 
 
 def heard(runtime: Runtime, account: Account, response: UpstreamResponse) -> None:
@@ -36,7 +40,7 @@ def answered(runtime: Runtime, claim: Claim, record: Record, found: Gauge | None
         return
     usage, now, account = found.usage(), time.time(), record.data["account"]
     if usage is not None:
-        record.data["usage"] = dataclasses.asdict(usage)
+        record.data["usage"] = {name: getattr(usage, name) for name in TOKENS}
     runtime.book.add(account, record.data.get("model", ""), usage, now)
     if found.tail is not None:
         _limits_frame(runtime, account, found.tail, now)

@@ -6,6 +6,7 @@ A request takes what it needs at its start and keeps it to its end, so a reload 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 import secrets
 import time
@@ -13,9 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mitmproxy import http
 from mitmproxy.websocket import WebSocketMessage
 
 from mitm_balancer.core.budget import RetryBudget
+from mitm_balancer.core.dialect import Dialect
 from mitm_balancer.core.dispatch import Dispatch, DispatchPolicy
 from mitm_balancer.core.health import Cooldown, Health
 from mitm_balancer.core.patience import Patience
@@ -24,6 +27,7 @@ from mitm_balancer.core.scope import ScopeLearner
 from mitm_balancer.providers.edits import edit_path
 from mitm_balancer.providers.model import PathKind, PathRule, Provider
 from mitm_balancer.providers.registry import Registry
+from mitm_balancer.proxy.bound import Resources
 from mitm_balancer.proxy.wire import Carrier
 from mitm_balancer.upstream.base import Origin, Timeouts, Upstream
 from mitm_balancer.usage.book import Book
@@ -81,6 +85,20 @@ class Claim:
     pool: ProviderPool
     kind: PathKind
     rule: PathRule | None
+
+    @property
+    def dialect(self) -> Dialect:
+        """What is spoken on this path."""
+        return (self.rule.dialect if self.rule is not None else None) or self.pool.provider.dialect
+
+    def carrier(self, request: http.Request, account: Account) -> Carrier | None:
+        """The account's credential, placed as this path wants it; None: it has none to send."""
+        rule, carrier = self.rule, account.carrier
+        if carrier is None or rule is None or rule.auth is None:
+            return carrier
+        names = {name.decode("latin-1").lower() for name, _ in request.headers.fields}
+        auth = account.provider.auth_for(rule, carrier.credential, names)
+        return dataclasses.replace(carrier, form=dataclasses.replace(carrier.form, auth=auth))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +164,7 @@ class Runtime:
     patience: Patience = field(default_factory=Patience)
     around: Circumstances = field(default_factory=Circumstances)
     book: Book = field(default_factory=Book)
+    resources: Resources = field(default_factory=Resources)
     # Jitter, not cryptography.
     rng: random.Random = field(default_factory=random.Random)
     clock: Callable[[], float] = time.monotonic

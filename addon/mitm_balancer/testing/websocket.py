@@ -58,6 +58,7 @@ def _switch(record: Record, step: Step) -> bytes:
 
 
 async def _talk(wire: Wire, socket: Connection, record: Record, step: Step, ask: Ask) -> None:
+    parts: list[str] = []  # a large frame of Codex arrives in pieces
     while True:
         data = b""
         with contextlib.suppress(ConnectionError):
@@ -74,7 +75,11 @@ async def _talk(wire: Wire, socket: Connection, record: Record, step: Step, ask:
                     record.finished = True
                     return
                 case TextMessage():
-                    record.messages.append(event.data)
+                    parts.append(event.data)
+                    if not event.message_finished:
+                        continue
+                    record.messages.append("".join(parts))
+                    parts.clear()
                     if not await _reply(wire, socket, record, step, ask):
                         return
 

@@ -28,6 +28,9 @@ OTHER = "(other)"
 
 _NOTHING = Usage()
 
+type _Key = tuple[str, str, str]
+"""Day, account, model."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -52,6 +55,10 @@ class Tally:
             self.unmetered + other.unmetered,
             self.usage + other.usage,
         )
+
+
+def _key(tally: Tally) -> _Key:
+    return tally.day, tally.account, tally.model
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +103,9 @@ class Book:
     def __init__(self, day_of: Callable[[float], str] = local_day) -> None:
         self._day_of = day_of
         self._day = ""
-        self._today: dict[tuple[str, str], Tally] = {}
-        self._new: dict[tuple[str, str, str], Tally] = {}
+        self._taken: dict[_Key, Tally] = {}
+        """Today's, but for the new ones; those of yesterday that were taken today go with the next day."""
+        self._new: dict[_Key, Tally] = {}
         self._windows: dict[str, dict[str, SeenWindow]] = {}
         self._changed: dict[tuple[str, str], SeenWindow] = {}
         self._heard: dict[str, _Heard] = {}
@@ -106,13 +114,12 @@ class Book:
         """One answer; None: it did not tell its tokens."""
         day = self._turn(now)
         model = model[:LONGEST_MODEL]
-        if (account, model) not in self._today and len(self._today) >= MOST_TALLIES:
-            model = OTHER
-        tally = Tally(day, account, model, 1, int(usage is None), usage or _NOTHING)
-        old = self._today.get((account, model))
-        self._today[account, model] = tally if old is None else old + tally
-        new = self._new.get((day, account, model))
-        self._new[day, account, model] = tally if new is None else new + tally
+        key = (day, account, model)
+        if (old := self._new.get(key)) is None and self._is_full(key):
+            key = (day, account, OTHER)
+            old = self._new.get(key)
+        tally = Tally(*key, 1, int(usage is None), usage or _NOTHING)
+        self._new[key] = tally if old is None else old + tally
 
     def heard(self, account: str, provider: Provider, headers: RawHeaders, now: float) -> None:
         """An answer's headers, whatever its status: those that speak of limits are kept until `take` or `snapshot`."""
@@ -135,29 +142,40 @@ class Book:
 
     def restore(self, page: Page, now: float) -> None:
         """What was written down earlier today, before anything is added."""
-        day = self._turn(now)
-        self._today = {(tally.account, tally.model): tally for tally in page.tallies if tally.day == day}
+        self._turn(now)
+        self._taken = {_key(tally): tally for tally in page.tallies}
         for seen in page.windows:
             self._windows.setdefault(seen.account, {})[seen.window.name] = seen
 
     def snapshot(self, now: float) -> Page:
         """Today's tallies, and every window."""
-        self._turn(now)
+        day = self._turn(now)
         self._read()
-        return Page(tuple(self._today.values()), tuple(s for known in self._windows.values() for s in known.values()))
+        tallies = {key: tally for key, tally in self._merged().items() if tally.day == day}
+        return Page(tuple(tallies.values()), tuple(s for known in self._windows.values() for s in known.values()))
 
     def take(self) -> Page:
         """What is new since the last call: tallies to be added to those written down, windows to replace them."""
         self._read()
         page = Page(tuple(self._new.values()), tuple(self._changed.values()))
+        self._taken = self._merged()
         self._new, self._changed = {}, {}
         return page
 
     def _turn(self, now: float) -> str:
         day = self._day_of(now)
         if day != self._day:
-            self._day, self._today = day, {}
+            self._day, self._taken = day, {}
         return day
+
+    def _is_full(self, key: _Key) -> bool:
+        return key not in self._taken and len(self._taken.keys() | self._new.keys()) >= MOST_TALLIES
+
+    def _merged(self) -> dict[_Key, Tally]:
+        merged = dict(self._taken)
+        for key, tally in self._new.items():
+            merged[key] = merged[key] + tally if key in merged else tally
+        return merged
 
     def _read(self) -> None:
         for account, heard in self._heard.items():

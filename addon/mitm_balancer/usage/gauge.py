@@ -18,7 +18,9 @@ class Gauge:
 
     __slots__ = ("_body", "_dialect", "tail")
 
-    def __init__(self, dialect: Dialect, tail: Tail | None, *, content_type: str, content_encoding: str) -> None:
+    def __init__(
+        self, dialect: Dialect, tail: Tail | None, *, content_type: str = "", content_encoding: str = ""
+    ) -> None:
         self._dialect = dialect
         self.tail = tail
         textual = content_type.strip().lower().startswith(_TEXTUAL)

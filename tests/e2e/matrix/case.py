@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from dataclasses import dataclass
@@ -68,13 +69,13 @@ def _script(fake: FakeProvider, row: Row, where: Corner) -> None:
 
 
 async def ask(proxy: Proxy, case: Case, test_id: str, *, model: bytes = b"") -> Answered:
-    """One request on a connection of its own."""
+    """One request on a connection of its own. TimeoutError when it never ends."""
     method, target, headers, body = case.speech.request(stream=case.stream, test_id=test_id)
     if case.row.request_bytes:
         body = body[:-1] + b', "padding": "' + b"x" * case.row.request_bytes + b'"}'
     if model:
         target, body = _with_model(target, body, model)
-    async with await dial(proxy, case.protocol, case.corner.host) as client:
+    async with asyncio.timeout(ENOUGH), await dial(proxy, case.protocol, case.corner.host) as client:
         started = time.monotonic()
         answer = await client.request(method, target, headers, body)
         return Answered(answer, answer.head_at - started)

@@ -15,8 +15,9 @@ from mitm_balancer.cli.cabundle import write_bundle
 from mitm_balancer.cli.greeting import greeting
 from mitm_balancer.cli.hints import hint
 from mitm_balancer.cli.main import VERBS, main
-from mitm_balancer.cli.output import countdown, table
+from mitm_balancer.cli.output import table
 from mitm_balancer.config import parse
+from mitm_balancer.core.durations import countdown
 from mitm_balancer.testing import make_ca
 
 CA, BUNDLE = Path("/home of/x/ca.pem"), Path("/home of/x/bundle.pem")

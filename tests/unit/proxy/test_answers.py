@@ -61,7 +61,7 @@ def test_exhausted_has_the_dialects_shape(dialect: Dialect) -> None:
         case Dialect.GEMINI:
             assert (error["code"], error["status"]) == (429, "RESOURCE_EXHAUSTED")
         case _:
-            assert error["code"] == "rate_limit_exceeded"
+            assert error["code"] == "insufficient_quota"  # long: Codex sleeps through anything else
 
 
 @pytest.mark.parametrize(
@@ -87,15 +87,3 @@ def test_failed_has_the_dialects_shape(dialect: Dialect, status: int) -> None:
     assert json.loads(own.body)["error"]["message"] == "mitm-balancer: no \u00e4nswer"
     assert int(headers(own)["content-length"]) == len(own.body)
     assert own.response.stream is True
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (-5, "0 s"), (0, "0 s"), (0.1, "1 s"), (119, "119 s"), (119.5, "2 min"), (121, "3 min"), (7140, "119 min"),
-        (7141, "2 h"), (7260, "2 h 1 min"), (172_740, "47 h 59 min"), (172_800, "2 d"), (187_200, "2 d 4 h"),
-    ],
-)  # fmt: skip
-def test_human_duration(seconds: float, text: str) -> None:
-    """Rounded up: nobody is told to come back too early."""
-    assert answers.human_duration(seconds) == text

@@ -1,0 +1,155 @@
+"""What `status` shows of an account's usage: tokens since midnight, and how full its limit windows are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from mitm_balancer.core.durations import countdown
+from mitm_balancer.store import UsageRow, WindowRow
+
+OLD = 600.0
+"""Seconds after which the age of the windows is told: nobody asked the provider since."""
+
+MOST_SHOWN = 6
+"""Windows in the text; all are in the JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Counted alike for all providers: `input` includes what came from or went into a cache, `output` reasoning."""
+
+    answers: int = 0
+    unmetered: int = 0
+    """Answers that did not tell their tokens."""
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+
+    def __add__(self, other: Tokens) -> Tokens:
+        return Tokens(
+            self.answers + other.answers,
+            self.unmetered + other.unmetered,
+            self.input + other.input,
+            self.output + other.output,
+            self.cache_read + other.cache_read,
+            self.cache_write + other.cache_write,
+            self.reasoning + other.reasoning,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPicture:
+    """A limit window. What the provider does not state is None; once its reset has passed, its use is unknown."""
+
+    name: str
+    used_percent: float | None
+    remaining: float | None
+    limit: float | None
+    status: str
+    minutes: int | None
+    """Its length."""
+    resets_in: float | None
+    """Seconds."""
+    reset_at: float | None
+    seen_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class UsagePicture:
+    """Of one account."""
+
+    today: Tokens = Tokens()
+    models: dict[str, Tokens] = field(default_factory=dict)
+    """The same by model; "" is for requests that named none."""
+    windows: tuple[WindowPicture, ...] = ()
+
+
+def usage_pictures(usage: Iterable[UsageRow], windows: Iterable[WindowRow], now: float) -> dict[str, UsagePicture]:
+    """By account name; `now` is wall-clock seconds."""
+    models: dict[str, dict[str, Tokens]] = {}
+    for row in usage:
+        models.setdefault(row.account, {})[row.model] = Tokens(
+            row.answers, row.unmetered, row.input, row.output, row.cache_read, row.cache_write, row.reasoning
+        )
+    seen: dict[str, list[WindowPicture]] = {}
+    for window in windows:
+        seen.setdefault(window.account, []).append(_window(window, now))
+    return {
+        name: UsagePicture(
+            sum(models.get(name, {}).values(), Tokens()), models.get(name, {}), tuple(seen.get(name, ()))
+        )
+        for name in {*models, *seen}
+    }
+
+
+def usage_lines(usage: UsagePicture, now: float) -> Iterator[str]:
+    """For people: a line of tokens and a line of windows, where there are any."""
+    today = usage.today
+    if today.answers:
+        yield f"today {_counted(today)}"
+    shown = [window for window in usage.windows if window.used_percent is not None or window.resets_in is not None]
+    if shown:
+        age = now - max(window.seen_at for window in shown)
+        more = f" and {len(shown) - MOST_SHOWN} more" if len(shown) > MOST_SHOWN else ""
+        told = ", ".join(_told(window) for window in _fullest(shown))
+        yield f"used: {told}{more}{f' (seen {countdown(age)} ago)' if age > OLD else ''}"
+
+
+def _window(row: WindowRow, now: float) -> WindowPicture:
+    over = row.reset_at is not None and row.reset_at <= now
+    used = row.used_percent
+    if used is None and row.remaining is not None and row.allowed:
+        used = 100 - 100 * row.remaining / row.allowed
+    return WindowPicture(
+        name=row.name,
+        used_percent=None if over or used is None else round(used, 1),
+        remaining=None if over else row.remaining,
+        limit=row.allowed,
+        status="" if over else row.status,
+        minutes=row.minutes,
+        resets_in=None if over or row.reset_at is None else round(row.reset_at - now, 1),
+        reset_at=row.reset_at,
+        seen_at=row.seen_at,
+    )
+
+
+def _counted(tokens: Tokens) -> str:
+    answers = f"{tokens.answers} answer{'s' if tokens.answers != 1 else ''}"
+    if tokens.unmetered == tokens.answers:
+        return f"{answers}, tokens not told"
+    cached = f" ({100 * tokens.cache_read / tokens.input:.0f} % cached)" if tokens.cache_read and tokens.input else ""
+    untold = f", {tokens.unmetered} of them not told" if tokens.unmetered else ""
+    return f"{answers}, tokens {short(tokens.input)} in{cached}, {short(tokens.output)} out{untold}"
+
+
+def _fullest(windows: Sequence[WindowPicture]) -> list[WindowPicture]:
+    """The fullest ones, in the provider's order."""
+    kept = sorted(windows, key=lambda window: -(window.used_percent or 0))[:MOST_SHOWN]
+    return [window for window in windows if window in kept]
+
+
+def _told(window: WindowPicture) -> str:
+    used = "?" if window.used_percent is None else f"{window.used_percent:.0f}"
+    reset = "" if window.resets_in is None else f" (resets in {countdown(window.resets_in)})"
+    return f"{_label(window)} {used} %{reset}"
+
+
+def _label(window: WindowPicture) -> str:
+    """Short: `5h` for Anthropic's `unified-5h`; Codex names windows by rank, which does not tell their length."""
+    if not window.minutes:
+        return window.name.removeprefix("unified-")
+    hours = window.minutes / 60
+    length = f"{hours / 24:g}d" if hours >= 48 else f"{hours:g}h"
+    return re.sub(r"(primary|secondary)$", length, window.name)
+
+
+def short(count: int) -> str:
+    """`950`, `12.3k`, `1.2M`."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            return f"{count / size:.1f}{unit}" if count < 100 * size else f"{count / size:.0f}{unit}"
+    return str(count)
