@@ -7,7 +7,6 @@ per home, so streams, cooldowns and the pool go on.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
 import os
@@ -20,25 +19,26 @@ from typing import Any
 from mitm_balancer import __version__
 from mitm_balancer.accounts.credentials import CredentialError, resolve
 from mitm_balancer.bookkeeping import Bookkeeper
-from mitm_balancer.config import AccountSpec, Config, ConfigErrors, Policy, load
-from mitm_balancer.core.breaker import BreakerPolicy
+from mitm_balancer.circumstances import circumstances, configure, target, windows_to_evidence
+from mitm_balancer.config import AccountSpec, Config, ConfigErrors, Literal, load
+from mitm_balancer.core.admission import Admission
 from mitm_balancer.core.budget import RetryBudget
-from mitm_balancer.core.dispatch import DispatchPolicy
-from mitm_balancer.core.health import Cooldown, Health
-from mitm_balancer.core.priority import Priority, TargetInfo
-from mitm_balancer.core.strategies import Weights
-from mitm_balancer.core.verdict import Verdict
+from mitm_balancer.core.changes import Changes
+from mitm_balancer.core.health import Health
+from mitm_balancer.core.priority import Priority
 from mitm_balancer.paths import config_path, home_path
+from mitm_balancer.policies import breaker_policy, dispatch_policy, limits
 from mitm_balancer.providers.identity import account_fields
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy import wire
 from mitm_balancer.proxy.addon import BalancerAddon, Settings
-from mitm_balancer.proxy.runtime import Account, Limits, NoRecorder, ProviderPool, Runtime
+from mitm_balancer.proxy.runtime import Account, NoRecorder, ProviderPool, Runtime
 from mitm_balancer.proxy.tasks import spawn
-from mitm_balancer.remembering import resources
+from mitm_balancer.recording import StoreRecorder, open_store, restore_cooldowns
+from mitm_balancer.remembering import resources, sessions
 from mitm_balancer.secrets import Secret
-from mitm_balancer.store import CooldownRow, Store, StoreError, remaining
+from mitm_balancer.store import CooldownRow
 from mitm_balancer.upstream.base import Origin
 from mitm_balancer.upstream.dial import Via, proxy_from_environment
 from mitm_balancer.upstream.pool import Pool
@@ -88,7 +88,16 @@ def compose(settings: Settings) -> App | None:
 def load_config(settings: Settings, home: Path) -> Config:
     """The configuration that the settings name, or the default one. Raises ConfigErrors."""
     path, explicit = config_path(settings.config or None, home)
-    return load(path if explicit or path.exists() else None)
+    config = load(path if explicit or path.exists() else None)
+    warn_if_open(config)
+    return config
+
+
+def warn_if_open(config: Config) -> None:
+    """A credential that stands in a file which other users can read is said."""
+    literal = any(isinstance(spec.credential, Literal) for spec in config.accounts)
+    if literal and config.source is not None and config.source.stat().st_mode & 0o077:
+        logger.warning("mitm-balancer: %s holds credentials and others can read it: chmod 600 it", config.source)
 
 
 class App:
@@ -110,19 +119,27 @@ class App:
         self._watcher: asyncio.Task[None] | None = None
         self._config_stamp = self._stamp()
         self._started = time.time()
+        # One journal for all that an order depends on: a decision reads one list of what has changed.
+        changes = Changes()
+        admission = Admission(changes=changes)
         self.runtime = Runtime(
             registry=Registry(()),
             pools={},
-            health=Health(JITTER, breaker_policy(config.policy)),
+            health=Health(JITTER, breaker_policy(config.policy), changes),
+            around=circumstances(admission),
+            admission=admission,
             upstream=self.pool,
             recorder=StoreRecorder(self.store) if self.store is not None else NoRecorder(),
             warm=self.pool.warm,
             resources=resources(self.store, time.time()),
+            sessions=sessions(self.store, time.time(), time.monotonic()),
         )
+        self.runtime.book.listener = windows_to_evidence(self.runtime)
         self._bookkeeper = Bookkeeper(self.runtime.book, self.store)
-        self._bookkeeper.restore(time.time())
-        self._restore_cooldowns()
+        self._restore_cooldowns(self.store.cooldowns() if self.store is not None else ())
+        self.runtime.around.states.take(self.store.account_flags() if self.store is not None else {})
         self._apply()
+        self._bookkeeper.restore(time.time())
 
     # -- Backend ------------------------------------------------------------------------------------------------
 
@@ -168,17 +185,23 @@ class App:
         self._apply()
 
     def reload(self) -> bool:
-        """Read the configuration again; a bad one changes nothing and is said. Tells whether it was taken.
+        """Read the configuration again; a bad one changes nothing and is said. Tells whether it was taken."""
+        return self._take(self._reread())
 
-        May run in a thread: parsing YAML takes too long for the event loop, and `_apply` only swaps references.
-        """
+    def _reread(self) -> Config | None:
+        """The configuration as it is now, or None. May run in a thread: YAML takes too long for the event loop."""
         self._config_stamp = self._stamp()
         try:
-            config = load_config(self.settings, self.home)
+            return load_config(self.settings, self.home)
         except ConfigErrors as e:
             self.problem = "; ".join(str(error) for error in e.errors)
             for error in e.errors:
                 logger.warning("mitm-balancer: configuration not taken, the running one stays: %s", error)
+            return None
+
+    def _take(self, config: Config | None) -> bool:
+        """On the event loop: orders and queues are changed, and waiting requests may be woken."""
+        if config is None:
             return False
         self.adopt(self.settings, config)
         logger.info("mitm-balancer: configuration reloaded: %d accounts", len(config.accounts))
@@ -189,7 +212,7 @@ class App:
         registry = Registry(_as_configured(provider, self.config) for provider in self.config.all_providers())
         # As the registry has them: the user's own ones are completed with the tables of their dialect.
         by_name = {provider.name: provider for provider in registry}
-        self._circumstances()
+        configure(self.runtime, self.config)
         old = self.runtime.pools
         pools: dict[str, ProviderPool] = {}
         for name, specs in _by_provider(self.config.accounts).items():
@@ -200,23 +223,9 @@ class App:
         self.runtime.limits = limits(self.config.policy)
         self.runtime.health.breaker = breaker_policy(self.config.policy)
 
-    def _circumstances(self) -> None:
-        """Weights and windows; what has been learnt stays."""
-        around, policy = self.runtime.around, self.config.policy
-        around.known.vitals.window = policy.circuit_breaker.sliding_window_size
-        around.known = dataclasses.replace(around.known, weights=weights(policy))
-
     def _pool(self, provider: Provider, specs: list[AccountSpec], old: ProviderPool | None) -> ProviderPool:
         targets = [
-            TargetInfo(
-                spec.name,
-                spec.provider,
-                spec.models,
-                spec.enabled,
-                self._credential_problems.get(spec.name, ""),
-                spec.priority,
-                spec.weight,
-            )
+            target(spec, self._unusable(spec.name))
             for spec in sorted(specs, key=lambda spec: spec.priority)  # stable: declaration order breaks ties
         ]
         priority = Priority(targets, self.config.priority.strategy, self.runtime.around)
@@ -225,6 +234,11 @@ class App:
         budget = old.budget if old is not None else RetryBudget()
         budget.reserve = float(self.config.policy.retry_budget)
         return ProviderPool(provider, accounts, priority, budget)
+
+    def _unusable(self, name: str) -> str:
+        """Why this account has no credential to send, or ""."""
+        problem = self._credential_problems.get(name, "")
+        return problem or ("" if name in self._secrets else "its credential is still being read")
 
     async def _read_credentials(self) -> None:
         specs = [spec for spec in self.config.accounts if spec.enabled]
@@ -259,10 +273,12 @@ class App:
         last_beat = 0.0
         while True:
             stamp = await asyncio.to_thread(self._stamp)
-            if stamp is not None and stamp != self._config_stamp and await asyncio.to_thread(self.reload):
+            changed = stamp is not None and stamp != self._config_stamp
+            if changed and self._take(await asyncio.to_thread(self._reread)):
                 await self._read_credentials()
             if self.store is not None and await asyncio.to_thread(self.store.changed):
-                await asyncio.to_thread(self._restore_cooldowns)
+                self._restore_cooldowns(await asyncio.to_thread(self.store.cooldowns))
+                self.runtime.around.states.take(await asyncio.to_thread(self.store.account_flags))
             self._bookkeeper.save_if_due(time.time())
             if self.store is not None and time.monotonic() - last_beat >= HEARTBEAT:
                 last_beat = time.monotonic()
@@ -299,37 +315,8 @@ class App:
     def _is_self(self, port: int) -> bool:
         return any(port == listening for _, listening in self._addresses)
 
-    def _restore_cooldowns(self) -> None:
-        if self.store is None:
-            return
-        now, mono = time.time(), self.runtime.clock()
-        for row in self.store.cooldowns():
-            left = remaining(row, now)
-            if left > 0:
-                with contextlib.suppress(ValueError):
-                    self.runtime.health.restore(_restored(row, mono + left))
-
-
-class StoreRecorder:
-    """Decisions go to the store. Its writer thread does the writing; a failing store never fails traffic (P9).
-
-    A redispatch does not wait for its cooldown to be on disk: that would cost milliseconds at each failover, and a kill
-    in just that moment costs no more than one refused attempt after the restart.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    def cooldown(self, cooldown: Cooldown) -> None:
-        now = time.time()
-        reason = f"{cooldown.verdict.value}: {cooldown.reason}"
-        until = now + cooldown.duration
-        self.store.save_cooldown(
-            CooldownRow(cooldown.name, cooldown.model, until, now, cooldown.duration, reason, cooldown.strikes)
-        )
-
-    def trace(self, request_id: str, record: dict[str, Any]) -> None:
-        self.store.add_trace(request_id, record)
+    def _restore_cooldowns(self, rows: Iterable[CooldownRow]) -> None:
+        restore_cooldowns(self.runtime.health, rows, time.time(), self.runtime.clock())
 
 
 def _as_configured(provider: Provider, config: Config) -> Provider:
@@ -347,15 +334,6 @@ def _with_own_hosts(provider: Provider, accounts: Iterable[AccountSpec]) -> Prov
     return dataclasses.replace(provider, hosts=tuple(dict.fromkeys((*provider.hosts, *own))))
 
 
-def open_store(home: Path) -> Store | None:
-    """The store of a home, or None with a loud line: traffic goes on without it (P9)."""
-    try:
-        return Store.open(home)
-    except StoreError as e:
-        logger.warning("mitm-balancer: running without a store, cooldowns will not survive a restart: %s", e)
-        return None
-
-
 def make_account(spec: AccountSpec, provider: Provider, secret: Secret | None) -> Account:
     """The account as attempts need it."""
     carrier = None if secret is None else wire.Carrier(provider.form_for(secret.reveal()), secret.reveal())
@@ -367,66 +345,9 @@ def make_account(spec: AccountSpec, provider: Provider, secret: Secret | None) -
     return dataclasses.replace(account, origin=origin, base_path=base.path, host=wire.default_host(origin))
 
 
-def dispatch_policy(config: Config) -> DispatchPolicy:
-    """The contract's `policy`, in seconds."""
-    policy = config.policy
-    return DispatchPolicy(
-        max_attempts=policy.max_attempts,
-        failover_budget=policy.failover_budget,
-        deadline=policy.deadline_ms / 1000,
-        hold=policy.hold_ms / 1000,
-        retry_ambiguous=policy.retry_ambiguous,
-        failover=config.balancing,
-        backoff_base=policy.backoff.base_ms / 1000,
-        backoff_multiplier=policy.backoff.multiplier,
-        backoff_max=policy.backoff.max_ms / 1000,
-        jitter=policy.backoff.jitter == "full",
-    )
-
-
-def limits(policy: Policy) -> Limits:
-    """The contract's time-outs, in seconds; 0 is no limit."""
-    return Limits(
-        connect=policy.connect_timeout_ms / 1000 or 3600.0,
-        first_byte=policy.first_byte_timeout_ms / 1000 or None,
-        response=policy.response_timeout_ms / 1000 or None,
-        first_token=None if policy.first_token_timeout_ms is None else policy.first_token_timeout_ms / 1000,
-        commit_hold=policy.commit_hold_ms / 1000,
-        idle=policy.idle_timeout_ms / 1000 or None,
-        replay=policy.replay_limit,
-        resume=policy.resume,
-    )
-
-
-def weights(policy: Policy) -> Weights:
-    """What the `score` strategy adds up, from the contract's `routing_weights`."""
-    given = policy.routing_weights
-    worst = policy.max_expected_latency_ms / 1000
-    return Weights(given.health, given.latency, given.failure, given.priority, worst)
-
-
-def breaker_policy(policy: Policy) -> BreakerPolicy:
-    """The contract's `circuit_breaker`."""
-    breaker = policy.circuit_breaker
-    return dataclasses.replace(
-        BreakerPolicy(),
-        failure_threshold=breaker.failure_threshold,
-        half_open_after=breaker.half_open_after_ms / 1000,
-        failure_rate_threshold=breaker.failure_rate_threshold,
-        sliding_window_size=breaker.sliding_window_size,
-        half_open_max_probes=breaker.half_open_max_probes,
-        success_threshold=breaker.success_threshold,
-    )
-
-
 def _by_provider(specs: Iterable[AccountSpec]) -> dict[str, list[AccountSpec]]:
     """Accounts of each provider that has an enabled one: the others could not serve, so their hosts stay blind."""
     found: dict[str, list[AccountSpec]] = {}
     for spec in specs:
         found.setdefault(spec.provider, []).append(spec)
     return {name: group for name, group in found.items() if any(spec.enabled for spec in group)}
-
-
-def _restored(row: CooldownRow, until: float) -> Cooldown:
-    word, _, reason = row.reason.partition(": ")
-    return Cooldown(row.name, row.model, until, row.duration, reason, Verdict(word), row.strikes)

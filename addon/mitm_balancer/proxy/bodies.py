@@ -3,6 +3,8 @@ provider has refused."""
 
 from __future__ import annotations
 
+import dataclasses
+
 from mitmproxy import http
 from mitmproxy.net import encoding
 
@@ -10,7 +12,7 @@ from mitm_balancer.core.dialect import Dialect
 from mitm_balancer.core.strip import Stripped, strip
 from mitm_balancer.providers.edits import edit_body
 from mitm_balancer.proxy.runtime import Account
-from mitm_balancer.upstream.base import RawHeaders
+from mitm_balancer.upstream.base import WireRequest
 
 
 def for_account(body: bytes, request: http.Request, account: Account) -> bytes:
@@ -33,9 +35,12 @@ def without_reasoning(request: http.Request, dialect: Dialect) -> Stripped | Non
     return Stripped(coded, made.count, made.what)
 
 
-def with_length(headers: RawHeaders, body: object) -> RawHeaders:
-    """The fields with the length that the body has now; what is streamed keeps the client's word for it."""
-    if not isinstance(body, bytes):
-        return headers
-    length = b"%d" % len(body)
-    return tuple((n, length if n.lower() == b"content-length" and v != length else v) for n, v in headers)
+def measured(request: WireRequest) -> WireRequest:
+    """The request with the length that its body has now; what is streamed keeps the client's word for it."""
+    if not isinstance(request.body, bytes):
+        return request
+    now = b"%d" % len(request.body)
+    if all(value == now for name, value in request.headers if name.lower() == b"content-length"):
+        return request
+    headers = tuple((n, now if n.lower() == b"content-length" else v) for n, v in request.headers)
+    return dataclasses.replace(request, headers=headers)

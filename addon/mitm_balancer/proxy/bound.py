@@ -11,12 +11,13 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mitmproxy import http
 
 from mitm_balancer.core.decoding import Decoder
 from mitm_balancer.core.dialect import Dialect
+from mitm_balancer.core.dispatch import Dispatch
 from mitm_balancer.core.owners import Owners, fingerprint
 from mitm_balancer.core.splice import read_string
 from mitm_balancer.core.sse import splitter
@@ -86,6 +87,12 @@ class Binding:
     turn: str | None = None
     """The account where the Codex turn began."""
     found: list[str] = field(default_factory=list)
+
+    def bind(self, dispatch: Dispatch, record: dict[str, Any]) -> None:
+        """Tell the dispatcher, and the trace."""
+        dispatch.pin, dispatch.prefer = self.pin, self.turn
+        if self.pin is not None:
+            record["bound_to"] = self.pin
 
     def gone(self, account: str) -> frozenset[bytes]:
         """Request headers that mean nothing to this account."""

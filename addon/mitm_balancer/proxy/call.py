@@ -15,23 +15,25 @@ from mitmproxy import http
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.websocket import WebSocketMessage
 
-from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause, Stop
+from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause, Queue, Stop
 from mitm_balancer.core.durations import countdown
 from mitm_balancer.core.strip import Stripped, is_refused
-from mitm_balancer.core.verdict import Outcome, Scope, Sent, Verdict
+from mitm_balancer.core.verdict import Outcome, Scope, Verdict
 from mitm_balancer.providers.model import PathKind
 from mitm_balancer.proxy import answers, bodies, display, facts, metering, wire
-from mitm_balancer.proxy.attempt import Answer, Result, Rules, attempt
+from mitm_balancer.proxy.attempt import Answer, Result, Rules, attempt, masked
 from mitm_balancer.proxy.bound import Binding
+from mitm_balancer.proxy.entrance import Entrance
 from mitm_balancer.proxy.hooks import Hooks
 from mitm_balancer.proxy.outlet import Outlet, StreamOutlet, Upload
 from mitm_balancer.proxy.record import Record
 from mitm_balancer.proxy.relay import BrokenAnswerError, Relay, in_stream_error
 from mitm_balancer.proxy.runtime import Account, Claim, Runtime, new_request_id
-from mitm_balancer.proxy.sockets import SERVICE_RESTART, SocketWatch
+from mitm_balancer.proxy.sending import send_own
+from mitm_balancer.proxy.sockets import SERVICE_RESTART, SocketWatch, is_upgrade
 from mitm_balancer.proxy.stream import BalancedLayer
 from mitm_balancer.proxy.tasks import spawn
-from mitm_balancer.upstream.base import Origin, Timeouts, UpstreamError, UpstreamResponse, WireRequest
+from mitm_balancer.upstream.base import Origin, Timeouts, UpstreamError, WireRequest
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +41,6 @@ OWN = "client"
 """Stands for the account in `x-balancer` when the client's own credential served."""
 
 NOBODY = "none"
-
-IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Call:
@@ -63,7 +63,8 @@ class Call:
         self._open: Answer | None = None
         self._serving: Account | None = None
         self._socket: SocketWatch | None = None
-        self._binding: Binding | None = None
+        self._binding: Binding
+        self._entrance: Entrance
         self._stripped: Stripped | None = None
 
     # -- CallPort -----------------------------------------------------------------------------------------------
@@ -164,7 +165,7 @@ class Call:
             await self._fail_open(flow, relay)
         finally:
             if self._dispatch is not None:
-                self._dispatch.cancelled()  # an attempt that never ended counts for nothing (P6)
+                self._dispatch.close()  # the lease ends; an attempt that never ended counts for nothing (P6)
             if self._open is not None:
                 self._open.close()
             if self._upload is not None:
@@ -179,20 +180,19 @@ class Call:
             record.facts(claim.pool.provider.name, claim.kind.value, "", False)
             await self._own_way(flow, relay, "")
             return
-        known = facts.read(flow.request, self.claim.dialect)
+        known = facts.read(flow.request, claim.dialect)
         record.facts(claim.pool.provider.name, claim.kind.value, known.model, known.stream)
         if claim.pool.provider.websocket == "refuse" and is_upgrade(flow.request):
             text = "WebSocket is switched off for this provider"
-            own = answers.failed(self.claim.dialect, 426, text, record.header(NOBODY))
-            await relay.give(own, NOBODY)
+            await relay.give(answers.failed(claim.dialect, 426, text, record.header(NOBODY)), NOBODY)
             return
         if not self.runtime.ready.is_set():
             await self.runtime.ready.wait()
         self._dispatch = dispatch = self.runtime.dispatch(claim.pool, known.model, self._policy())
-        self._binding = bound = self.runtime.resources.of(claim, flow.request, known.refers)
-        dispatch.pin, dispatch.prefer = bound.pin, bound.turn
-        if bound.pin is not None:
-            record.data["bound_to"] = bound.pin
+        self._binding = self.runtime.resources.of(claim, flow.request, known.refers)
+        self._binding.bind(dispatch, record.data)
+        interactive = known.stream or is_upgrade(flow.request)
+        self._entrance = Entrance(self.runtime, dispatch, known.session, interactive=interactive)
         await self._attempts(flow, relay, known, dispatch)
 
     async def _attempts(self, flow: http.HTTPFlow, relay: Relay, known: facts.Facts, dispatch: Dispatch) -> None:
@@ -202,6 +202,8 @@ class Call:
             step = dispatch.next(clock())
             if isinstance(step, Pause):
                 await asyncio.sleep(step.seconds)
+            elif isinstance(step, Queue):
+                await self._entrance.wait(step.seconds)
             elif isinstance(step, Stop):
                 relay.record.passed_over(dispatch, clock())
                 await self._stopped(flow, relay, step, dispatch)
@@ -217,7 +219,7 @@ class Call:
                     relay.record.passed_over(dispatch, clock())
                     await self._served(relay, account, result.answer, dispatch)
                     return
-                self._strip(flow.request, relay.record, dispatch)
+                await self._strip(flow.request, relay.record, dispatch)
                 self._tell(flow, relay.record, account, step, result)
 
     async def _attempt(self, flow: http.HTTPFlow, account: Account, known: facts.Facts) -> Result:
@@ -227,43 +229,42 @@ class Call:
             why = "no credential" if carrier is None else "ssl_insecure is set: no credential is sent"
             return Result(Outcome(Verdict.AUTH_FAILURE, why, Scope.REQUEST, redispatch=True), None, 0.0)
         request = flow.request
-        body = self._account_body(request, account)
-        gone = account.gone if self._binding is None else account.gone | self._binding.gone(account.name)
+        gone = account.gone | self._binding.gone(account.name)
         headers = wire.for_account(request, carrier, gone=gone, host=account.host, beside=account.beside)
         wire_request = WireRequest(
             origin=account.origin or Origin("https", request.host, request.port),
             method=request.data.method,
             target=wire.account_target(request, carrier, account.base_path, account.edit_path),
-            headers=bodies.with_length(headers, body),
-            body=body,
+            headers=headers,
+            body=self._account_body(request, account),
         )
-        name = account.provider.name
         rules = Rules(
             provider=account.provider,
             dialect=self.claim.dialect,
             model=known.model,
             stream=known.stream,
             timeouts=self._timeouts(known.stream),
-            first_token=runtime.limits.first_token_limit(runtime.patience.limit(name, known.model)),
+            first_token=runtime.limits.first_token_limit(runtime.patience.limit(account.provider.name, known.model)),
             commit_hold=runtime.limits.commit_hold,
         )
-        result = await attempt(runtime.upstream, wire_request, rules)
+        result = await attempt(runtime.upstream, bodies.measured(wire_request), rules)
         result.outcome = masked(result.outcome, carrier.credential)
         if result.answer is not None and result.answer.response.status >= 400:
             result.answer.prefix = wire.hide_quoted(result.answer.prefix, carrier.credential)
         if result.answer is not None:
             metering.heard(runtime, account, result.answer.response)
         if result.first_event is not None:
-            runtime.patience.observe(name, known.model, result.first_event)
+            runtime.patience.observe(account.provider.name, known.model, result.first_event)
         return result
 
     async def _served(self, relay: Relay, account: Account, answer: Answer, dispatch: Dispatch) -> None:
         if answer.response.status == 101:
             self._serving = account
+            if dispatch.seat is not None:
+                dispatch.seat.leave()  # a socket is idle most of its life, which may be days
             self.runtime.sockets[relay.flow.id] = self
             self._socket = SocketWatch(account.provider, self.claim.dialect, answer.response.headers, dispatch.model)
-        if self._binding is not None:
-            self._binding.answered(account.name, answer)
+        self._binding.answered(account.name, answer)
         try:
             tail = await relay.pass_on(answer, alias=account.alias, account=account.name, dialect=self.claim.dialect)
         except BrokenAnswerError as e:
@@ -271,8 +272,7 @@ class Call:
             raise
         if tail is None:
             return
-        if self._binding is not None:
-            self._binding.ended(account.name, tail)
+        self._binding.ended(account.name, tail)
         error = in_stream_error(tail, account.provider, answer.response, dispatch.model)
         if error is not None:
             relay.record.data["in_stream_error"] = error.reason or error.verdict.value
@@ -292,6 +292,9 @@ class Call:
         last = dispatch.last
         if stop.empty:
             await self._own_way(flow, relay, stop.because)
+        elif stop.overloaded:
+            logger.warning("mitm-balancer: %s", stop.because)
+            await relay.give(answers.overloaded(self.claim.dialect, stop.because, header), NOBODY)
         elif stop.exhausted:
             logger.warning("mitm-balancer: every %s account is out", dispatch.provider)
             own = answers.exhausted(self.claim.dialect, dispatch, stop, self.runtime.clock(), header)
@@ -323,23 +326,13 @@ class Call:
             body=self._body(request),
         )
         try:
-            response = await self._send_own(wire_request, self.runtime.limits.own_way(), request.method)
+            response = await send_own(self.runtime.upstream, wire_request, self.runtime.limits.own_way())
         except UpstreamError as e:
             own = answers.failed(self.claim.dialect, 502, f"{request.host}: {e}", relay.record.header(OWN))
             await relay.give(own, OWN)
             return
         self._open = answer = Answer(response)
         await relay.pass_on(answer, alias=OWN if balanced else "", account=OWN, dialect=None, note=note)
-
-    async def _send_own(self, request: WireRequest, timeouts: Timeouts, method: str) -> UpstreamResponse:
-        try:
-            return await self.runtime.upstream.send(request, timeouts)
-        except UpstreamError as e:
-            # A kept connection that the server closed in this very moment: what any HTTP client does by itself.
-            again = e.stage == "head" and not e.timeout and (method in IDEMPOTENT or e.sent is not Sent.ALL)
-            if self._upload is not None or not again:
-                raise
-            return await self.runtime.upstream.send(request, timeouts)
 
     async def _fail_open(self, flow: http.HTTPFlow, relay: Relay) -> None:
         if relay.committed:
@@ -378,11 +371,12 @@ class Call:
         body = self._body(request) if self._stripped is None else self._stripped.body
         return bodies.for_account(body, request, account) if isinstance(body, bytes) else body
 
-    def _strip(self, request: http.Request, record: Record, dispatch: Dispatch) -> None:
+    async def _strip(self, request: http.Request, record: Record, dispatch: Dispatch) -> None:
         """Reasoning that was refused goes, and the same account is asked once more (wire-facts 25.1: C1, C2)."""
         if self._stripped is not None or dispatch.last is None or not is_refused(self.claim.dialect, dispatch.last):
             return
-        made = bodies.without_reasoning(request, self.claim.dialect)
+        # A megabyte takes a tenth of a second: other streams go on meanwhile.
+        made = await asyncio.to_thread(bodies.without_reasoning, request, self.claim.dialect)
         if made is not None and dispatch.retry_same(f"without {made.what}, which were refused", self.runtime.clock()):
             self._stripped = made
             record.data["stripped"] = f"{made.count} {made.what}"
@@ -408,15 +402,3 @@ class Call:
             if account.carrier is not None:
                 wire.hide_quoted_in(response, account.carrier.credential)
         display.show_failed_attempt(flow, step.number, account.name, outcome, response, record.so_far())
-
-
-def is_upgrade(request: http.Request) -> bool:
-    """Whether the client wants to switch to WebSocket."""
-    return bool(request.headers.get("upgrade", "").lower() == "websocket")
-
-
-def masked(outcome: Outcome, credential: str) -> Outcome:
-    """The outcome with the credential taken out of the provider's text, which goes into logs and traces (P7)."""
-    if credential not in outcome.message:
-        return outcome
-    return dataclasses.replace(outcome, message=outcome.message.replace(credential, "***"))

@@ -11,15 +11,23 @@ import re
 import urllib.parse
 from collections.abc import Iterable
 
+from mitm_balancer.core.dialect import Dialect
+
 MOST = 64
 """Ids taken from one request or answer: a page of a list, the last items of a long conversation."""
 
-_MARKS = (
-    b'file_id', b'vector_store_id', b'"skill_id"', b'"container"', b'achedContent"', b'cached_content"', b'ileUri"',
-    b'file_uri"', b'"item_reference"', b'"previous_interaction_id"',
-)  # fmt: skip
+_FILE = b"file_id"
+_OPENAI = (_FILE, b"vector_store_id", b'"container"', b'"item_reference"')
+_MARKS = {
+    Dialect.ANTHROPIC_MESSAGES: (_FILE,),
+    Dialect.OPENAI_CHAT: _OPENAI,
+    Dialect.OPENAI_RESPONSES: _OPENAI,
+    Dialect.GEMINI: (b'ileUri"', b'file_uri"', b'achedContent"', b'cached_content"'),
+}
+"""Few for each, for every request is searched for them: a megabyte costs about half a millisecond a mark."""
+
 _NAMED = re.compile(
-    rb'"(?:\w*file_id|skill_id|vector_store_id|container|cached_?[cC]ontent|file_?[uU]ri|previous_interaction_id)"'
+    rb'"(?:\w*file_id|vector_store_id|container|cached_?[cC]ontent|file_?[uU]ri)"'
     rb'\s*:\s*"([^"\\]{1,300})"'
 )
 _LISTED = re.compile(rb'"(?:file_ids|vector_store_ids)"\s*:\s*\[([^\[\]{}]{1,8192})\]')
@@ -37,6 +45,13 @@ _MADE_UP = re.compile(r"(?=.*\d|.{20})[\w./:+=-]{12,300}")
 """An id that was generated. Names that everybody has (the skill `pptx`) belong to no account."""
 
 
+def of_field(value: object) -> list[str]:
+    """The ids in a field of a body: its own, and those of the skills that a container is to have."""
+    skills = value.get("skills") if isinstance(value, dict) else None
+    named = [skill.get("skill_id") for skill in skills if isinstance(skill, dict)] if isinstance(skills, list) else []
+    return [name for name in map(id_of, (value, *named)) if name]
+
+
 def id_of(value: object) -> str:
     """The id in a field that holds it as a string or as an object with an `id`; "" for anything else."""
     if isinstance(value, dict):
@@ -44,9 +59,9 @@ def id_of(value: object) -> str:
     return value if isinstance(value, str) and len(value) <= 300 else ""
 
 
-def nested(body: bytes) -> tuple[str, ...]:
+def nested(body: bytes, dialect: Dialect) -> tuple[str, ...]:
     """Ids that stand anywhere in a request's body: files, containers, vector stores, cached contents, items."""
-    if not any(mark in body for mark in _MARKS):
+    if not any(mark in body for mark in _MARKS[dialect]):
         return ()
     found = [_bare(match) for match in _NAMED.findall(body)]
     for inside in _LISTED.findall(body):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from mitmproxy import http
 from mitmproxy.websocket import WebSocketMessage
 
 from mitm_balancer.core.dialect import Dialect
@@ -19,6 +20,11 @@ from mitm_balancer.upstream.base import RawHeaders
 
 SERVICE_RESTART = 1012
 """RFC 6455's registry: "the client may reconnect". Codex and its kin do so at once (wire-facts 3.1)."""
+
+
+def is_upgrade(request: http.Request) -> bool:
+    """Whether the client wants to switch to WebSocket."""
+    return bool(request.headers.get("upgrade", "").lower() == "websocket")
 
 
 class SocketWatch:

@@ -76,3 +76,29 @@ def test_deep_nesting_gives_nothing() -> None:
 def test_gemini_says_it_in_the_path(path: bytes, expected: Facts) -> None:
     """Never in the query."""
     assert facts.read(request([], path, content=b'{"model": "liar"}'), Dialect.GEMINI) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "refers"),
+    [
+        ({"previous_response_id": "resp_1"}, ("resp_1",)),
+        ({"conversation": {"id": "conv_1"}}, ("conv_1",)),
+        ({"conversation": "conv_1", "previous_response_id": "resp_1"}, ("resp_1", "conv_1")),
+        ({"container": "container_1", "x": [{"file_id": "file_1"}]}, ("container_1", "container_1", "file_1")),
+        ({"container": {"id": "c_1", "skills": [{"skill_id": "skill_1"}, {}, 7]}}, ("c_1", "skill_1")),
+        ({"container": {"skills": {"skill_id": "skill_1"}}}, ()),
+        ({"previous_response_id": 7, "conversation": [], "container": {"skills": []}}, ()),
+        ({"x": {"previous_response_id": "nested"}}, ()),
+    ],
+)
+def test_ids_that_bind(body: dict[str, object], refers: tuple[str, ...]) -> None:
+    """The one that binds most first, compressed or not."""
+    content = json.dumps({"model": "m", **body}).encode()
+    assert facts.read(request([], content=content), CHAT) == Facts("m", False, refers)
+    coded = request([(b"content-encoding", b"zstd")], content=zstandard.compress(content))
+    assert facts.read(coded, CHAT) == Facts("m", False, refers)
+
+
+def test_gemini_names_caches_and_files_in_the_body() -> None:
+    made = request([], b"/v1beta/models/g:generateContent", content=b'{"cachedContent": "cachedContents/c"}')
+    assert facts.read(made, Dialect.GEMINI) == Facts("g", False, ("cachedContents/c",))
