@@ -128,14 +128,14 @@ class Dispatch:
         target = self._current
         assert target is not None, "ended() without an attempt"
         self._current = None
-        if self.seat is not None and not outcome.ok:
-            self.seat.leave()
+        if not outcome.ok:
+            self.give_up_seat()
         self.attempts.append((target.name, outcome))
         self._learn(target.name, outcome, now)
         if outcome.ok:
             if self.tie is not None and self.pin is None:
                 self.tie.served(target.name, now, moves=self._lost_home(target.name, now))
-            if target.name not in (self.pin, self.prefer, self._home) or self.priority.active is None:
+            if target.name not in (self.pin, self.prefer, self._home):
                 # Who had to serve, or had served before, says nothing about who serves next.
                 self.priority.served(target.name)
             self.scope.succeeded(self.provider)
@@ -167,6 +167,10 @@ class Dispatch:
     def close(self) -> None:
         """The request is over, whatever its end: the lease ends with it. Any number of times."""
         self.cancelled()
+        self.give_up_seat()
+
+    def give_up_seat(self) -> None:
+        """What goes on needs no slot, or nothing goes on."""
         if self.seat is not None:
             self.seat.leave()
 

@@ -191,8 +191,7 @@ class Call:
         self._dispatch = dispatch = self.runtime.dispatch(claim.pool, known.model, self._policy())
         self._binding = self.runtime.resources.of(claim, flow.request, known.refers)
         self._binding.bind(dispatch, record.data)
-        interactive = known.stream or is_upgrade(flow.request)
-        self._entrance = Entrance(self.runtime, dispatch, known.session, interactive=interactive)
+        self._entrance = Entrance(self.runtime, dispatch, known.session, known.stream or is_upgrade(flow.request))
         await self._attempts(flow, relay, known, dispatch)
 
     async def _attempts(self, flow: http.HTTPFlow, relay: Relay, known: facts.Facts, dispatch: Dispatch) -> None:
@@ -260,8 +259,7 @@ class Call:
     async def _served(self, relay: Relay, account: Account, answer: Answer, dispatch: Dispatch) -> None:
         if answer.response.status == 101:
             self._serving = account
-            if dispatch.seat is not None:
-                dispatch.seat.leave()  # a socket is idle most of its life, which may be days
+            dispatch.give_up_seat()  # a socket is idle most of its life, which may be days
             self.runtime.sockets[relay.flow.id] = self
             self._socket = SocketWatch(account.provider, self.claim.dialect, answer.response.headers, dispatch.model)
         self._binding.answered(account.name, answer)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Entrance:
     """Gives a dispatcher what it needs to wait, and waits for it."""
 
-    def __init__(self, runtime: Runtime, dispatch: Dispatch, name: Named | None, *, interactive: bool) -> None:
+    def __init__(self, runtime: Runtime, dispatch: Dispatch, name: Named | None, interactive: bool) -> None:
         self._woken = asyncio.Event()
         dispatch.tie = runtime.sessions.tie(dispatch.provider, name)
         session = "" if dispatch.tie is None else dispatch.tie.keys.own
