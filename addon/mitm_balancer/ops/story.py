@@ -17,6 +17,10 @@ def story(record: Mapping[str, Any]) -> list[str]:
     lines = [f"request {record.get('id')}   {at:%Y-%m-%d %H:%M:%S}   {record.get('request')}   {', '.join(facts)}"]
     lines += [_attempt(number, attempt) for number, attempt in enumerate(record.get("attempts") or [], 1)]
     lines += [_passed_over(entry) for entry in record.get("passed_over") or []]
+    if bound := record.get("bound_to"):
+        lines.append(f"  it speaks of something that {bound} made: no other account could serve it")
+    if stripped := record.get("stripped"):
+        lines.append(f"  sent again without what the provider refused: {stripped}")
     lines.append(_end(record))
     return lines
 

@@ -104,7 +104,7 @@ async def _judge(response: UpstreamResponse, rules: Rules) -> Result:
     content_type = header(response, b"content-type")
     if rules.stream or content_type.startswith("text/event-stream"):
         return await _hold(answer, rules, content_type)
-    if content_type.startswith("application/json") and _small(response):
+    if content_type.startswith("application/json") and _may_be_small(response):
         return await _look_into(answer, rules)
     return Result(SUCCESS, answer, 0.0)
 
@@ -231,9 +231,10 @@ def _names(response: UpstreamResponse) -> set[str]:
     return {name.decode("latin-1").lower() for name, _ in response.headers}
 
 
-def _small(response: UpstreamResponse) -> bool:
+def _may_be_small(response: UpstreamResponse) -> bool:
+    """A body without a stated length is read up to the limit before it is known to be large."""
     length = header(response, b"content-length")
-    return length.isdigit() and int(length) <= ERROR_BODY_LIMIT
+    return not length or (length.isdigit() and int(length) <= ERROR_BODY_LIMIT)
 
 
 def masked(outcome: Outcome, credential: str) -> Outcome:
