@@ -358,7 +358,9 @@ class Dispatch:
         return min((max(0.0, b.until - now) for b in blocks if b and b.until is not None and b.waitable), default=None)
 
     def _target(self, name: str) -> TargetInfo:
-        return next(t for t in self.priority.targets if t.name == name)
+        target = self.priority.find(name)
+        assert target is not None, "it has been tried, so it is there"
+        return target
 
     def _backoff(self) -> float:
         p = self.policy

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from mitm_balancer.core.changes import Changes
 from mitm_balancer.core.health import Block, Health
@@ -97,10 +98,9 @@ class Priority:
     def preferred(self) -> TargetInfo | None:
         """The account that it stays on, else the first in operator order that could ever serve."""
         active = self.find(self.active) if self.active is not None else None
-        order = (active, *self.targets) if active is not None else self.targets
         states = self.around.states
-        able = (t for t in order if t.enabled and not t.usable and not states.of(t.name, t.provider))
-        return next(able, None)
+        order = chain(() if active is None else (active,), self.targets)
+        return next((t for t in order if t.enabled and not t.usable and not states.of(t.name, t.provider)), None)
 
     def taken(self, name: str) -> None:
         """An attempt goes to `name`."""
