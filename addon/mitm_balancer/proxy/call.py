@@ -172,7 +172,8 @@ class Call:
                 self._upload.discard()
             self.runtime.sockets.pop(flow.id, None)
             metering.answered(self.runtime, self.claim, record, relay.gauge)
-            self.runtime.recorder.trace(record.request_id, record.finish(ended, relay.received))
+            if self.claim.kind is not PathKind.CONTROL:
+                self.runtime.recorder.trace(record.request_id, record.finish(ended, relay.received))
 
     async def _serve(self, flow: http.HTTPFlow, relay: Relay) -> None:
         claim, record = self.claim, relay.record
@@ -185,6 +186,9 @@ class Call:
         if claim.pool.provider.websocket == "refuse" and is_upgrade(flow.request):
             text = "WebSocket is switched off for this provider"
             await relay.give(answers.failed(claim.dialect, 426, text, record.header(NOBODY)), NOBODY)
+            return
+        if self.runtime.insecure:
+            await self._own_way(flow, relay, "ssl_insecure is set, so no account's credential is sent")
             return
         if not self.runtime.ready.is_set():
             await self.runtime.ready.wait()
@@ -224,9 +228,8 @@ class Call:
     async def _attempt(self, flow: http.HTTPFlow, account: Account, known: facts.Facts) -> Result:
         carrier = self.claim.carrier(flow.request, account)
         runtime = self.runtime
-        if carrier is None or runtime.insecure:
-            why = "no credential" if carrier is None else "ssl_insecure is set: no credential is sent"
-            return Result(Outcome(Verdict.AUTH_FAILURE, why, Scope.REQUEST, redispatch=True), None, 0.0)
+        if carrier is None:
+            return Result(Outcome(Verdict.AUTH_FAILURE, "no credential", Scope.REQUEST, redispatch=True), None, 0.0)
         request = flow.request
         gone = account.gone | self._binding.gone(account.name)
         headers = wire.for_account(request, carrier, gone=gone, host=account.host, beside=account.beside)
