@@ -7,6 +7,7 @@ an error event, an empty stream or a cut before it is a verdict like a status an
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from dataclasses import dataclass
 
@@ -234,3 +235,10 @@ def _may_be_small(response: UpstreamResponse) -> bool:
     """A body without a stated length is read up to the limit before it is known to be large."""
     length = header(response, b"content-length")
     return not length or (length.isdigit() and int(length) <= ERROR_BODY_LIMIT)
+
+
+def masked(outcome: Outcome, credential: str) -> Outcome:
+    """The outcome with the credential taken out of the provider's text, which goes into logs and traces (P7)."""
+    if credential not in outcome.message:
+        return outcome
+    return dataclasses.replace(outcome, message=outcome.message.replace(credential, "***"))
