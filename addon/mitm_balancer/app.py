@@ -19,10 +19,13 @@ from typing import Any
 from mitm_balancer import __version__
 from mitm_balancer.accounts.credentials import CredentialError, resolve
 from mitm_balancer.bookkeeping import Bookkeeper
+from mitm_balancer.circumstances import circumstances, configure, target, windows_to_evidence
 from mitm_balancer.config import AccountSpec, Config, ConfigErrors, Literal, load
+from mitm_balancer.core.admission import Admission
 from mitm_balancer.core.budget import RetryBudget
+from mitm_balancer.core.changes import Changes
 from mitm_balancer.core.health import Health
-from mitm_balancer.core.priority import Priority, TargetInfo
+from mitm_balancer.core.priority import Priority
 from mitm_balancer.paths import config_path, home_path
 from mitm_balancer.policies import breaker_policy, dispatch_policy, limits
 from mitm_balancer.providers.identity import account_fields
@@ -33,7 +36,7 @@ from mitm_balancer.proxy.addon import BalancerAddon, Settings
 from mitm_balancer.proxy.runtime import Account, NoRecorder, ProviderPool, Runtime
 from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.recording import StoreRecorder, open_store, restore_cooldowns
-from mitm_balancer.remembering import resources
+from mitm_balancer.remembering import resources, sessions
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import CooldownRow, KnownRows
 from mitm_balancer.upstream.base import Origin
@@ -117,19 +120,27 @@ class App:
         self._watcher: asyncio.Task[None] | None = None
         self._config_stamp = self._stamp()
         self._started = time.time()
+        # One journal for all that an order depends on: a decision reads one list of what has changed.
+        changes = Changes()
+        admission = Admission(changes=changes)
         self.runtime = Runtime(
             registry=Registry(()),
             pools={},
-            health=Health(JITTER, breaker_policy(config.policy)),
+            health=Health(JITTER, breaker_policy(config.policy), changes),
+            around=circumstances(admission),
+            admission=admission,
             upstream=self.pool,
             recorder=StoreRecorder(self.store, self._known_rows) if self.store is not None else NoRecorder(),
             warm=self.pool.warm,
             resources=resources(self.store, time.time()),
+            sessions=sessions(self.store, time.time(), time.monotonic()),
         )
+        self.runtime.book.listener = windows_to_evidence(self.runtime)
         self._bookkeeper = Bookkeeper(self.runtime.book, self.store)
-        self._bookkeeper.restore(time.time())
         self._restore_cooldowns(self.store.cooldowns() if self.store is not None else ())
+        self.runtime.around.states.take(self.store.account_flags() if self.store is not None else {})
         self._apply()
+        self._bookkeeper.restore(time.time())
 
     # -- Backend ------------------------------------------------------------------------------------------------
 
@@ -175,17 +186,23 @@ class App:
         self._apply()
 
     def reload(self) -> bool:
-        """Read the configuration again; a bad one changes nothing and is said. Tells whether it was taken.
+        """Read the configuration again; a bad one changes nothing and is said. Tells whether it was taken."""
+        return self._take(self._reread())
 
-        May run in a thread: parsing YAML takes too long for the event loop, and `_apply` only swaps references.
-        """
+    def _reread(self) -> Config | None:
+        """The configuration as it is now, or None. May run in a thread: YAML takes too long for the event loop."""
         self._config_stamp = self._stamp()
         try:
-            config = load_config(self.settings, self.home)
+            return load_config(self.settings, self.home)
         except ConfigErrors as e:
             self.problem = "; ".join(str(error) for error in e.errors)
             for error in e.errors:
                 logger.warning("mitm-balancer: configuration not taken, the running one stays: %s", error)
+            return None
+
+    def _take(self, config: Config | None) -> bool:
+        """On the event loop: orders and queues are changed, and waiting requests may be woken."""
+        if config is None:
             return False
         self.adopt(self.settings, config)
         logger.info("mitm-balancer: configuration reloaded: %d accounts", len(config.accounts))
@@ -196,6 +213,7 @@ class App:
         registry = Registry(_as_configured(provider, self.config) for provider in self.config.all_providers())
         # As the registry has them: the user's own ones are completed with the tables of their dialect.
         by_name = {provider.name: provider for provider in registry}
+        configure(self.runtime, self.config)
         old = self.runtime.pools
         pools: dict[str, ProviderPool] = {}
         for name, specs in _by_provider(self.config.accounts).items():
@@ -208,10 +226,10 @@ class App:
 
     def _pool(self, provider: Provider, specs: list[AccountSpec], old: ProviderPool | None) -> ProviderPool:
         targets = [
-            TargetInfo(spec.name, spec.provider, spec.models, spec.enabled, self._unusable(spec.name))
+            target(spec, self._unusable(spec.name))
             for spec in sorted(specs, key=lambda spec: spec.priority)  # stable: declaration order breaks ties
         ]
-        priority = Priority(targets)
+        priority = Priority(targets, self.config.priority.strategy, self.runtime.around)
         priority.adopt(old.priority if old is not None else None)
         accounts = {spec.name: make_account(spec, provider, self._secrets.get(spec.name)) for spec in specs}
         budget = old.budget if old is not None else RetryBudget()
@@ -258,10 +276,12 @@ class App:
         last_beat = 0.0
         while True:
             stamp = await asyncio.to_thread(self._stamp)
-            if stamp is not None and stamp != self._config_stamp and await asyncio.to_thread(self.reload):
+            changed = stamp is not None and stamp != self._config_stamp
+            if changed and self._take(await asyncio.to_thread(self._reread)):
                 await self._read_credentials()
             if self.store is not None and await asyncio.to_thread(self.store.changed):
                 self._restore_cooldowns(await asyncio.to_thread(self.store.cooldowns))
+                self.runtime.around.states.take(await asyncio.to_thread(self.store.account_flags))
             self._bookkeeper.save_if_due(time.time())
             if self.store is not None and time.monotonic() - last_beat >= HEARTBEAT:
                 last_beat = time.monotonic()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from mitm_balancer.config import Config, Policy
+from mitm_balancer.core.admission import AdmissionPolicy
+from mitm_balancer.core.breaker import BreakerPolicy
 from mitm_balancer.core.dispatch import DispatchPolicy
-from mitm_balancer.core.health import BreakerPolicy
+from mitm_balancer.core.strategies import Weights
 from mitm_balancer.proxy.runtime import Limits
 
 
@@ -48,4 +50,19 @@ def breaker_policy(policy: Policy) -> BreakerPolicy:
         BreakerPolicy(),
         failure_threshold=breaker.failure_threshold,
         half_open_after=breaker.half_open_after_ms / 1000,
+        failure_rate_threshold=breaker.failure_rate_threshold,
+        sliding_window_size=breaker.sliding_window_size,
+        half_open_max_probes=breaker.half_open_max_probes,
+        success_threshold=breaker.success_threshold,
     )
+
+
+def weights(policy: Policy) -> Weights:
+    """What the `score` strategy adds up: `routing_weights`."""
+    given = policy.routing_weights
+    return Weights(given.health, given.latency, given.failure, given.priority, policy.max_expected_latency_ms / 1000)
+
+
+def admission_policy(policy: Policy) -> AdmissionPolicy:
+    """How much runs at once, and how many wait."""
+    return AdmissionPolicy(policy.concurrency_limit, policy.queue_limit, policy.backpressure_threshold)

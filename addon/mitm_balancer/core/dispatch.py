@@ -2,6 +2,7 @@
 
     next() -> Attempt ----> ended(outcome) --+--> next() ...
            -> Pause(seconds) ----------------+
+           -> Queue(seconds) -- or woken ----+
            -> Stop(why)
 
 The driver does what `next` says and reports with `ended`; it decides nothing itself. Pure: `now` is monotonic seconds.
@@ -19,66 +20,23 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
+from mitm_balancer.core.admission import Seat
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.health import Cooldown, Health
 from mitm_balancer.core.priority import Priority, Rejected, TargetInfo
 from mitm_balancer.core.rng import Rng
 from mitm_balancer.core.scope import ScopeLearner
+from mitm_balancer.core.session import Tie
+from mitm_balancer.core.steps import Attempt, DispatchPolicy, Pause, Queue, Step, Stop
 from mitm_balancer.core.verdict import Outcome, Sent, Verdict
+
+__all__ = ["Attempt", "Dispatch", "DispatchPolicy", "Pause", "Queue", "Step", "Stop"]
 
 SERVER_EXTRA = 2
 """Extra attempts after server failures (P1)."""
 
-
-@dataclass(frozen=True, slots=True)
-class DispatchPolicy:
-    """Seconds and counts, from the contract's `policy`."""
-
-    max_attempts: int = 10
-    failover_budget: int = 9
-    """Accounts that one request may move on to."""
-    deadline: float = 900.0
-    hold: float = 20.0
-    retry_ambiguous: bool = True
-    failover: bool = True
-    """False: `balancing: false`, the active account's credential is applied and that is all."""
-    backoff_base: float = 0.25
-    backoff_multiplier: float = 2.0
-    backoff_max: float = 5.0
-    jitter: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """Send it with this target."""
-
-    target: TargetInfo
-    number: int
-    because: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait, then ask again."""
-
-    seconds: float
-    because: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """No further attempt."""
-
-    because: str
-    exhausted: bool = False
-    """Every target is cooling or was refused: the answer is ours (P11)."""
-    empty: bool = False
-    """There is no target that waiting could bring back: the client's own request goes through (P10)."""
-    wait: float | None = None
-    """Exhausted: seconds until the soonest target may serve."""
-
-
-type Step = Attempt | Pause | Stop
+LOOK_AGAIN = 2.0
+"""Seconds after which a request that waits for a slot looks whether another account has come back meanwhile."""
 
 
 @dataclass(slots=True)
@@ -98,10 +56,16 @@ class Dispatch:
     """The only account that can know what this request speaks of (a bound resource)."""
     prefer: str | None = None
     """The account that would serve it best (its turn began there); another one will do."""
+    tie: Tie | None = None
+    """The session that it belongs to."""
+    seat: Seat | None = None
+    """Its place among all that runs; None: no limits."""
     on_cooldown: Callable[[Cooldown], None] = lambda _: None
     attempts: list[tuple[str, Outcome]] = field(default_factory=list)
     rejected: tuple[Rejected, ...] = ()
     held: float = 0.0
+    queued: float = 0.0
+    """Seconds spent waiting for a slot."""
     _tried: dict[str, int] = field(default_factory=dict)
     _server_failures: int = 0
     _extra: int = 0
@@ -113,6 +77,10 @@ class Dispatch:
     """Accounts tried since the last hold: a hold gives each one its second try, nothing else does without a backoff."""
     _ambiguous: int = 0
     _current: TargetInfo | None = None
+    _attempted: float = 0.0
+    _home: str | None = None
+    _for_slot: tuple[TargetInfo, str] | None = None
+    _queued_at: float | None = None
     _probing: bool = False
 
     def __post_init__(self) -> None:
@@ -120,22 +88,38 @@ class Dispatch:
 
     def next(self, now: float) -> Step:
         """What to do now. Called again after each `ended` and each pause."""
+        if self.seat is None:
+            return self._next(now)
+        self.seat.look()
+        step = self._next(now)
+        self.seat.looked(waits=isinstance(step, Queue))
+        if not isinstance(step, Queue) and self._queued_at is not None:
+            self.queued += now - self._queued_at
+            self._queued_at = None
+        return step
+
+    def _next(self, now: float) -> Step:
+        if self._for_slot is not None and (step := self._got_slot(now)) is not None:
+            return step
         if self._changed is not None:
-            return self._once_more(self._changed)
+            return self._once_more(self._changed, now)
         if self.attempts and (stop := self._may_go_on(now)) is not None:
             return stop
         if not self.attempts and (self.pin is not None or not self.policy.failover):
-            return self._only()
+            return self._only(now)
         if not self.attempts and (preferred := self._preferred(now)) is not None:
             return preferred
         if self._again is not None and (step := self._same_account(now)) is not None:
             return step
-        selection = self.priority.select(self.model, self.health, now, without=self._round | self._spent())
+        home = None if self.tie is None else self.tie.home(now)
+        selection = self.priority.select(self.model, self.health, now, without=self._round | self._spent(), bound=home)
         self.rejected = selection.rejected
+        if selection.busy or (selection.chosen is not None and self.seat is not None and self.seat.full):
+            return self._queue(frozenset(selection.busy) or None, now)
         if selection.chosen is not None:
             if self.attempts and (unpaid := self._pay(selection.chosen, now)) is not None:
                 return unpaid
-            return self._attempt(selection.chosen, selection.because if not self.attempts else "redispatch")
+            return self._attempt(selection.chosen, selection.because if not self.attempts else "redispatch", now)
         return self._nobody_new(now)
 
     def ended(self, outcome: Outcome, now: float) -> None:
@@ -143,11 +127,14 @@ class Dispatch:
         target = self._current
         assert target is not None, "ended() without an attempt"
         self._current = None
+        if self.seat is not None and not outcome.ok:
+            self.seat.leave()
         self.attempts.append((target.name, outcome))
-        if cooldown := self.health.record(target.name, self.model, outcome, now):
-            self.on_cooldown(cooldown)
+        self._learn(target.name, outcome, now)
         if outcome.ok:
-            if target.name not in (self.pin, self.prefer):
+            if self.tie is not None and self.pin is None:
+                self.tie.served(target.name, now, moves=self._lost_home(target.name, now))
+            if target.name not in (self.pin, self.prefer, self._home) or self.priority.active is None:
                 # Who had to serve, or had served before, says nothing about who serves next.
                 self.priority.served(target.name)
             self.scope.succeeded(self.provider)
@@ -176,32 +163,52 @@ class Dispatch:
             self.health.cancelled(self._current.name)
         self._current = None
 
+    def close(self) -> None:
+        """The request is over, whatever its end: the lease ends with it. Any number of times."""
+        self.cancelled()
+        if self.seat is not None:
+            self.seat.leave()
+
     @property
     def last(self) -> Outcome | None:
         return self.attempts[-1][1] if self.attempts else None
 
+    def _learn(self, name: str, outcome: Outcome, now: float) -> None:
+        known = self.priority.around.known
+        known.vitals.ended(name, self.model, outcome, now - self._attempted, now)
+        if cooldown := self.health.record(name, self.model, outcome, now):
+            self.on_cooldown(cooldown)
+            if cooldown.verdict in _ABOUT_QUOTA:
+                known.evidence.learnt(name, cooldown.model, cooldown.until, now)
+        elif outcome.ok:
+            known.evidence.served(name, self.model, self._attempted)
+
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _only(self) -> Step:
+    def _only(self, now: float) -> Step:
         """The one account that may serve, cooling or not: its own answer is the truth."""
         target = self.priority.preferred() if self.pin is None else self.priority.find(self.pin)
-        if target is not None and target.enabled and not target.usable:
-            return self._attempt(target, "balancing is off" if self.pin is None else "bound to it")
+        if target is not None and target.enabled and not target.usable and self._not_stopped(target):
+            return self._attempt(target, "balancing is off" if self.pin is None else "bound to it", now)
         if self.pin is None:
             return Stop("no account can serve this", empty=True)
         return Stop(f"{self.pin} made what this request speaks of, and cannot serve now")
 
-    def _preferred(self, now: float) -> Attempt | None:
+    def _not_stopped(self, target: TargetInfo) -> bool:
+        """A drained account finishes what it has; a resource that it made is such a thing."""
+        return self.priority.around.states.of(target.name, target.provider) in ("", "drained")
+
+    def _preferred(self, now: float) -> Step | None:
         """The account where its turn began, if it may serve."""
         target = None if self.prefer is None else self.priority.find(self.prefer)
         if target is None or self.priority.blocked(target, self.model, self.health, now) is not None:
             return None
-        return self._attempt(target, "its turn began there")
+        return self._attempt(target, "its turn began there", now)
 
-    def _once_more(self, because: str) -> Attempt:
+    def _once_more(self, because: str, now: float) -> Step:
         """The account of the last attempt, for the request that was changed."""
         self._changed = None
-        return self._attempt(self._target(self.attempts[-1][0]), because)
+        return self._attempt(self._target(self.attempts[-1][0]), because, now)
 
     def _warmest(self) -> str:
         """The account that this request would rather stay on: the first that failed by the provider's fault."""
@@ -244,11 +251,50 @@ class Dispatch:
         """Nothing had left: a connection that could not be made costs the provider nothing."""
         return outcome.verdict is Verdict.TRANSPORT_FAILURE and outcome.sent is Sent.NOTHING
 
-    def _attempt(self, target: TargetInfo, because: str) -> Attempt:
+    def _lost_home(self, name: str, now: float) -> bool:
+        """Whether the session's account cannot serve: it failed this request, or it would be refused. Being busy is
+        no reason to leave a prompt cache for good."""
+        home = None if self.tie is None else self.tie.home(now)
+        if home is None or home == name:
+            return True
+        target = self.priority.find(home)
+        if target is None or home in self._tried:
+            return True
+        block = self.priority.blocked(target, self.model, self.health, now, bound=True)
+        return block is not None and not block.busy
+
+    def _queue(self, names: frozenset[str] | None, now: float) -> Step:
+        """Wait for a slot with one of these accounts (None: with any)."""
+        left = self.policy.deadline - (now - self.started)
+        if self.seat is None or left <= 0:
+            return Stop("no slot came free before the deadline", overloaded=True)
+        if not self.seat.wait(names):
+            return Stop("too much runs already and the queue is full", overloaded=True)
+        self._queued_at = now if self._queued_at is None else self._queued_at
+        return Queue(min(left, LOOK_AGAIN), "waiting for a free slot")
+
+    def _got_slot(self, now: float) -> Step | None:
+        """It waited for one certain account; None: that one has begun to cool meanwhile."""
+        assert self._for_slot is not None
+        (target, because), self._for_slot = self._for_slot, None
+        if self.pin is None and self.policy.failover and self.health.cooldown(target.name, self.model, now):
+            return None
+        return self._attempt(target, because, now)
+
+    def _attempt(self, target: TargetInfo, because: str, now: float) -> Step:
+        if self.seat is not None and not self.seat.take(target.name):
+            self._for_slot = (target, because)
+            return self._queue(frozenset({target.name}), now)
+        # The session decided, not the strategy: its serving there says nothing about where others go.
+        self._home = None if self.tie is None else self.tie.home(now)
+        if self.tie is not None and self.pin is None:
+            self.tie.begins(target.name, now)
         self._tried[target.name] = self._tried.get(target.name, 0) + 1
         self._round.add(target.name)
         self._current = target
+        self._attempted = now
         self._probing = self.health.chosen(target.name)
+        self.priority.taken(target.name)
         return Attempt(target, len(self.attempts) + 1, because)
 
     def _same_account(self, now: float) -> Step | None:
@@ -269,7 +315,7 @@ class Dispatch:
         if self.health.cooldown(name, self.model, now) is not None:
             return None
         self._extra += 1
-        return self._attempt(self._target(name), "retry after backoff")
+        return self._attempt(self._target(name), "retry after backoff", now)
 
     def _nobody_new(self, now: float) -> Step:
         """Every target was tried or cannot serve."""
@@ -314,6 +360,9 @@ class Dispatch:
         p = self.policy
         ceiling = min(p.backoff_base * p.backoff_multiplier ** max(0, self._server_failures - 1), p.backoff_max)
         return self.rng.uniform(0, ceiling) if p.jitter else ceiling
+
+
+_ABOUT_QUOTA = frozenset({Verdict.RATE_LIMITED, Verdict.QUOTA_EXHAUSTED})
 
 
 def _is_server_failure(outcome: Outcome) -> bool:

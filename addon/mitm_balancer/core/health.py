@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from mitm_balancer.core.breaker import Breaker, BreakerPolicy
+from mitm_balancer.core.changes import Changes
 from mitm_balancer.core.rng import Rng
 from mitm_balancer.core.verdict import Outcome, Scope, Verdict
 
@@ -65,23 +67,8 @@ class Block:
     breaker: bool = False
     waitable: bool = True
     """False: it ends by somebody's hand (a new credential, another model), the time is only a second look."""
-
-
-@dataclass(slots=True)
-class _Breaker:
-    failures: int = 0
-    opened: float | None = None
-    trips: int = 0
-    probing: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerPolicy:
-    """Part of the contract's `circuit_breaker`. Seconds."""
-
-    failure_threshold: int = 5
-    half_open_after: float = 30.0
-    max_open: float = 300.0
+    busy: bool = False
+    """Only a free slot is missing."""
 
 
 @dataclass(slots=True)
@@ -90,8 +77,9 @@ class Health:
 
     rng: Rng
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    changes: Changes = field(default_factory=Changes)
     _cooldowns: dict[str, dict[str, Cooldown]] = field(default_factory=dict)
-    _breakers: dict[str, _Breaker] = field(default_factory=dict)
+    _breakers: dict[str, Breaker] = field(default_factory=dict)
 
     def record(self, name: str, model: str, outcome: Outcome, now: float) -> Cooldown | None:
         """Take in how an attempt ended; returns the cooldown that it started, for the store.
@@ -125,6 +113,7 @@ class Health:
         if old is not None and old.until > cooldown.until:
             return False
         of_name[cooldown.model] = cooldown
+        self.changes.note(cooldown.name)
         return True
 
     def clear(self, name: str, model: str | None = None) -> None:
@@ -134,18 +123,20 @@ class Health:
             self._breakers.pop(name, None)
         else:
             self._cooldowns.get(name, {}).pop(model, None)
+        self.changes.note(name)
 
     def blocked(self, name: str, model: str, now: float) -> Block | None:
         """Why this target cannot serve this model now, or None when it can."""
         if cooldown := self.cooldown(name, model, now):
             return Block(cooldown.reason, cooldown.until, waitable=cooldown.verdict not in _NOT_BY_WAITING)
         breaker = self._breakers.get(name)
-        if breaker is None or breaker.opened is None:
+        until = breaker.until(self.breaker) if breaker is not None else None
+        if breaker is None or until is None:
             return None
-        until = breaker.opened + self._open_for(breaker)
         if now < until:
             return Block("breaker open", until, breaker=True)
-        return Block("probe under way", now, breaker=True) if breaker.probing else None
+        probing = breaker.probing >= self.breaker.half_open_max_probes
+        return Block("probe under way", now, breaker=True) if probing else None
 
     def cooldown(self, name: str, model: str, now: float) -> Cooldown | None:
         """The cooldown that holds for this target and model, the longest if there are two."""
@@ -160,24 +151,24 @@ class Health:
         return [c for of_name in self._cooldowns.values() for c in of_name.values() if c.until > now]
 
     def chosen(self, name: str) -> bool:
-        """An attempt starts; returns whether it is the probe of an open breaker, and now holds the one slot for it."""
+        """An attempt starts; returns whether it is a probe of an open breaker, and now holds a slot for it."""
         breaker = self._breakers.get(name)
-        if breaker is None or breaker.opened is None or breaker.probing:
+        if breaker is None or not breaker.take(self.breaker):
             return False
-        breaker.probing = True
+        self.changes.note(name)
         return True
 
     def cancelled(self, name: str) -> None:
         """The client of a probe left: it counts for nothing, and the slot is given back (P6)."""
         if (breaker := self._breakers.get(name)) is not None:
-            breaker.probing = False
+            breaker.give_back()
+            self.changes.note(name)
 
     def breaker_state(self, name: str, now: float) -> str:
         """`closed`, `open` or `half-open`."""
         breaker = self._breakers.get(name)
-        if breaker is None or breaker.opened is None:
-            return "closed"
-        return "open" if now < breaker.opened + self._open_for(breaker) else "half-open"
+        until = breaker.until(self.breaker) if breaker is not None else None
+        return "closed" if until is None else "open" if now < until else "half-open"
 
     @staticmethod
     def _seconds(outcome: Outcome, strikes: int) -> float | None:
@@ -206,28 +197,21 @@ class Health:
         return old.strikes - 1 if now < old.until else old.strikes
 
     def _count(self, name: str, outcome: Outcome, now: float) -> None:
-        breaker = self._breakers.get(name)
-        if outcome.capacity or outcome.verdict is Verdict.REQUEST_FAULT or outcome.verdict is Verdict.POLICY_FAILURE:
-            if breaker is not None:
-                breaker.probing = False
-            return
-        if outcome.verdict in _FAULTS:
-            breaker = breaker or self._breakers.setdefault(name, _Breaker())
-            breaker.failures += 1
-            # Requests that were under way when it opened say nothing new: only a probe makes it stay open for longer.
-            if breaker.probing or (breaker.opened is None and breaker.failures >= self.breaker.failure_threshold):
-                breaker.trips += 1
-                breaker.opened = now
-            breaker.probing = False
-        elif breaker is not None:
-            # An answer of any other kind shows that the account is reached and works.
-            self._breakers.pop(name, None)
-
-    def _open_for(self, breaker: _Breaker) -> float:
-        return min(self.breaker.half_open_after * 2.0 ** max(0, breaker.trips - 1), self.breaker.max_open)
+        breaker = self._breakers.setdefault(name, Breaker())
+        before = (breaker.opened, breaker.probing)
+        if outcome.capacity or outcome.verdict in _SAYS_NOTHING:
+            breaker.give_back()
+        elif outcome.verdict in _FAULTS:
+            breaker.fault(self.breaker, now)
+        else:
+            breaker.good(self.breaker)
+        if before != (breaker.opened, breaker.probing):
+            self.changes.note(name)
 
 
 _FAULTS = frozenset({Verdict.TRANSIENT_SERVER_FAILURE, Verdict.TRANSPORT_FAILURE, Verdict.INTERRUPTED_EXECUTION})
+
+_SAYS_NOTHING = frozenset({Verdict.REQUEST_FAULT, Verdict.POLICY_FAILURE})
 
 _NOT_BY_WAITING = frozenset(
     {Verdict.AUTH_FAILURE, Verdict.PERMISSION_FAILURE, Verdict.REGION_RESTRICTION, Verdict.MODEL_UNAVAILABLE}

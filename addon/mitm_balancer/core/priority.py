@@ -1,30 +1,28 @@
 """The priority module: which targets may serve, and in what order.
 
-Eligibility first, order second; both leave a reason behind, so that `why` can tell the story. The first strategy is
-`priority`: the operator's order, staying on an account while it serves (an agent's prompt cache lives there).
+Eligibility first, then the session's binding, then the strategy; each leaves a reason behind, so that `why` can tell
+the story. An order is kept per model and brought up to date by what has changed, so a decision costs O(log n).
 """
 
 from __future__ import annotations
 
-import fnmatch
-import functools
-import re
-from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Container, Iterable, Sequence
+from dataclasses import dataclass, field
 
+from mitm_balancer.core.changes import Changes
 from mitm_balancer.core.health import Block, Health
+from mitm_balancer.core.lane import Lane
+from mitm_balancer.core.operator import States
+from mitm_balancer.core.strategies import BY_NAME, Known, Strategy
+from mitm_balancer.core.target import TargetInfo, allows
 
+__all__ = ["Priority", "Rejected", "Selection", "TargetInfo", "allows"]
 
-@dataclass(frozen=True, slots=True)
-class TargetInfo:
-    """What the order depends on; made once per configuration, sorted by (`priority`, declaration)."""
+REJECTED_KEPT = 16
+"""Passed-over targets that a decision tells of, the first in order: a story of 10,000 would be none."""
 
-    name: str
-    provider: str
-    models: tuple[str, ...] = ("*",)
-    enabled: bool = True
-    usable: str = ""
-    """Empty, or why the account has no credential to send."""
+LANES_KEPT = 16
+"""Models that an order is kept for; clients name models, so their number has to be bounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,79 +40,154 @@ class Selection:
     chosen: TargetInfo | None
     rejected: tuple[Rejected, ...]
     because: str = ""
+    busy: tuple[str, ...] = ()
+    """Nobody was chosen, and these lack nothing but a free slot: the request may wait for one."""
+
+
+@dataclass(slots=True)
+class Circumstances:
+    """What one pool shares with the others."""
+
+    known: Known = field(default_factory=Known)
+    states: States = field(default_factory=States)
 
 
 class Priority:
-    """Picks for one provider. `active` is the account it stays on."""
+    """Picks for one provider. `active` is the account that served last, by which most strategies stay."""
 
-    def __init__(self, targets: Sequence[TargetInfo]) -> None:
+    def __init__(
+        self, targets: Sequence[TargetInfo], strategy: str = "priority", around: Circumstances | None = None
+    ) -> None:
         self.targets = tuple(targets)
-        self._by_name = {target.name: target for target in self.targets}
+        self.around = around if around is not None else Circumstances()
+        self.strategy: Strategy = BY_NAME[strategy](self.targets, self.around.known)
         self.active: str | None = None
+        self._numbers = {target.name: number for number, target in enumerate(self.targets)}
+        self._own = Changes()
+        self._lanes: dict[str, Lane] = {}
+        self._health: Health | None = None
 
-    def select(self, model: str, health: Health, now: float, *, without: Container[str] = ()) -> Selection:
-        """The best eligible target outside `without`. Usually looks at one target, at all only when none can serve."""
-        rejected: list[Rejected] = []
-        fallback: TargetInfo | None = None
-        for target, because in self._in_order():
-            if target.name in without:
-                continue
-            block = self.blocked(target, model, health, now)
-            if block is None:
-                return Selection(target, tuple(rejected), because)
-            if block.breaker and fallback is None:
-                fallback = target
-            rejected.append(Rejected(target.name, block))
-        if fallback is not None:
-            # Never eject the last one: a breaker is our own guess, and a guess must not stop all work.
-            return Selection(fallback, tuple(r for r in rejected if r.name != fallback.name), "last one left")
-        return Selection(None, tuple(rejected))
+    def select(
+        self, model: str, health: Health, now: float, *, without: Collection[str] = (), bound: str | None = None
+    ) -> Selection:
+        """The best eligible target outside `without`; `bound` is the account that the session is tied to."""
+        lane = self._lane(model, health)
+        lane.refresh(now)
+        names = self.targets
+        # Usually empty or a handful; numbers are what the lane works with.
+        out = {self._numbers[name] for name in without if name in self._numbers} if without else ()
+        home = self._numbers.get(bound) if bound is not None else None
+        if home is not None and home not in out and self._serves_bound(lane, home, now):
+            return Selection(names[home], (), "its session is there")
+        active = self._numbers.get(self.active) if self.active is not None else None
+        picked = lane.pick(active, out)
+        if picked is not None:
+            number, stays = picked
+            before = None if stays else number
+            rejected = self._rejected(lane, out, before, (home, None if self.strategy.spreads else active))
+            because = "stays" if stays else self.strategy.because
+            return Selection(names[number], () if stays and home is None else rejected, because)
+        return self._nobody_ready(lane, out)
 
     def find(self, name: str) -> TargetInfo | None:
         """The target of that name."""
-        return self._by_name.get(name)
+        number = self._numbers.get(name)
+        return None if number is None else self.targets[number]
 
     def preferred(self) -> TargetInfo | None:
         """The account that it stays on, else the first in operator order that could ever serve."""
-        for target, _ in self._in_order():
-            if target.enabled and not target.usable:
-                return target
-        return None
+        active = self.find(self.active) if self.active is not None else None
+        order = (active, *self.targets) if active is not None else self.targets
+        states = self.around.states
+        able = (t for t in order if t.enabled and not t.usable and not states.of(t.name, t.provider))
+        return next(able, None)
+
+    def taken(self, name: str) -> None:
+        """An attempt goes to `name`."""
+        number = self._numbers.get(name)
+        if number is not None and self.strategy.taken(number):
+            self._own.note(name)
 
     def served(self, name: str) -> None:
         """`name` answered: stay on it."""
-        if name in self._by_name:
+        if name in self._numbers:
             self.active = name
 
     def adopt(self, old: Priority | None) -> None:
-        """Take over the active account from before a reload, if it is still there."""
-        if old is not None and old.active in self._by_name:
+        """Go on where the one before a reload stopped: the active account if it is still there, turns and shares."""
+        if old is None:
+            return
+        if old.active in self._numbers:
             self.active = old.active
+        if old.strategy.name == self.strategy.name:
+            self.strategy.adopt(old.strategy)
 
-    def _in_order(self) -> list[tuple[TargetInfo, str]]:
-        order = [(target, "operator order") for target in self.targets]
-        if self.active is not None and (active := self._by_name.get(self.active)) is not None:
-            order.insert(0, (active, "stays"))
-            order = [order[0], *(entry for entry in order[1:] if entry[0] is not active)]
-        return order
-
-    @staticmethod
-    def blocked(target: TargetInfo, model: str, health: Health, now: float) -> Block | None:
-        """Why this target may not serve now; None when it may."""
+    def blocked(
+        self, target: TargetInfo, model: str, health: Health, now: float, *, bound: bool = False
+    ) -> Block | None:
+        """Why this target may not serve now; None when it may. `bound`: it has the session that asks."""
         if not target.enabled:
             return Block("disabled", None)
         if target.usable:
             return Block(target.usable, None)
         if not allows(target.models, model):
             return Block(f"does not serve {model}", None)
-        return health.blocked(target.name, model, now)
+        state = self.around.states.of(target.name, target.provider)
+        if state and not (bound and state == "drained"):
+            return Block(f"{state} by the operator", None)
+        block = health.blocked(target.name, model, now)
+        if block is None and self.around.known.load.at_limit(target.name):
+            return Block("at its concurrency limit", None, busy=True)
+        return block
 
+    # -- inside -------------------------------------------------------------------------------------------------
 
-def allows(globs: tuple[str, ...], model: str) -> bool:
-    """Whether a model passes an account's globs; an unknown model ("") always does."""
-    return not model or globs == ("*",) or any(_glob(g).match(model) for g in globs)
+    def _lane(self, model: str, health: Health) -> Lane:
+        if health is not self._health:
+            self._health, self._lanes = health, {}
+        lane = self._lanes.get(model)
+        if lane is None:
+            if len(self._lanes) >= LANES_KEPT:
+                del self._lanes[next(iter(self._lanes))]
 
+            def judge(number: int, model: str, now: float) -> Block | None:
+                return self.blocked(self.targets[number], model, health, now)
 
-@functools.lru_cache(maxsize=1024)
-def _glob(pattern: str) -> re.Pattern[str]:
-    return re.compile(fnmatch.translate(pattern))
+            lane = self._lanes[model] = Lane(model, self.strategy, judge, self._numbers, self._journals(health))
+        return lane
+
+    def _journals(self, health: Health) -> list[Changes]:
+        known = self.around.known
+        all_of_them = (
+            self._own, health.changes, self.around.states.changes,
+            known.evidence.changes, known.vitals.changes, known.load.changes,
+        )  # fmt: skip
+        return list({id(journal): journal for journal in all_of_them}.values())
+
+    def _serves_bound(self, lane: Lane, home: int, now: float) -> bool:
+        if lane.block(home) is None:
+            return True
+        assert self._health is not None
+        return self.blocked(self.targets[home], lane.model, self._health, now, bound=True) is None
+
+    def _rejected(
+        self, lane: Lane, out: Container[int], before: int | None, also: Iterable[int | None]
+    ) -> tuple[Rejected, ...]:
+        """Those ahead of `before`, and of the ones that were wanted first (`also`) those that cannot serve."""
+        blocks = dict(lane.blocked(REJECTED_KEPT, before)) if before is not None else {}
+        wanted = {n: block for n in also if n is not None and (block := lane.block(n)) is not None}
+        return tuple(Rejected(self.targets[n].name, block) for n, block in (wanted | blocks).items() if n not in out)
+
+    def _nobody_ready(self, lane: Lane, out: Container[int]) -> Selection:
+        """Those at their limit are worth a wait. Else one with an open breaker: never eject the last one."""
+        blocked = [(n, b) for n, b in lane.blocked(len(self.targets)) if n not in out]
+        busy = tuple(self.targets[n].name for n, b in blocked if b.busy)
+        load = self.around.known.load
+        fallback = next((n for n, b in blocked if b.breaker), None)
+        if not busy and fallback is not None and load.at_limit(self.targets[fallback].name):
+            busy = (self.targets[fallback].name,)
+        chosen = None if busy or fallback is None else self.targets[fallback]
+        rejected = [
+            Rejected(self.targets[n].name, b) for n, b in blocked if chosen is None or self.targets[n] is not chosen
+        ][:REJECTED_KEPT]
+        return Selection(chosen, tuple(rejected), "last one left" if chosen else "", busy)

@@ -51,6 +51,17 @@ def failed(dialect: Dialect, status: int, message: str, extra: tuple[bytes, byte
     return _make(dialect, status, "api_error", f"mitm-balancer: {message}", (extra,))
 
 
+OVERLOAD_RETRY = 5
+"""Seconds after which a client may try again: slots come free with every answer that ends."""
+
+
+def overloaded(dialect: Dialect, message: str, extra: tuple[bytes, bytes]) -> OwnAnswer:
+    """Too much runs here already: what the provider says of itself (529 is Anthropic's), which SDKs retry."""
+    anthropic = dialect is Dialect.ANTHROPIC_MESSAGES
+    status, code = (529, "overloaded_error") if anthropic else (503, "server_is_overloaded")
+    return _make(dialect, status, code, f"mitm-balancer: {message}", ((b"retry-after", b"%d" % OVERLOAD_RETRY), extra))
+
+
 def _make(dialect: Dialect, status: int, code: str, message: str, fields: Iterable[tuple[bytes, bytes]]) -> OwnAnswer:
     body = error_body(dialect, status, code, message)
     headers = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *fields)

@@ -7,6 +7,7 @@ an error event, an empty stream or a cut before it is a verdict like a status an
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from dataclasses import dataclass
 
@@ -233,3 +234,10 @@ def _names(response: UpstreamResponse) -> set[str]:
 def _small(response: UpstreamResponse) -> bool:
     length = header(response, b"content-length")
     return length.isdigit() and int(length) <= ERROR_BODY_LIMIT
+
+
+def masked(outcome: Outcome, credential: str) -> Outcome:
+    """The outcome with the credential taken out of the provider's text, which goes into logs and traces (P7)."""
+    if credential not in outcome.message:
+        return outcome
+    return dataclasses.replace(outcome, message=outcome.message.replace(credential, "***"))

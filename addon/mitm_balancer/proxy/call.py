@@ -15,14 +15,15 @@ from mitmproxy import http
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.websocket import WebSocketMessage
 
-from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause, Stop
+from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause, Queue, Stop
 from mitm_balancer.core.durations import countdown
 from mitm_balancer.core.strip import Stripped, is_refused
 from mitm_balancer.core.verdict import Outcome, Scope, Verdict
 from mitm_balancer.providers.model import PathKind
 from mitm_balancer.proxy import answers, bodies, display, facts, metering, wire
-from mitm_balancer.proxy.attempt import Answer, Result, Rules, attempt
+from mitm_balancer.proxy.attempt import Answer, Result, Rules, attempt, masked
 from mitm_balancer.proxy.bound import Binding
+from mitm_balancer.proxy.entrance import Entrance
 from mitm_balancer.proxy.hooks import Hooks
 from mitm_balancer.proxy.outlet import Outlet, StreamOutlet, Upload
 from mitm_balancer.proxy.record import Record
@@ -63,6 +64,7 @@ class Call:
         self._serving: Account | None = None
         self._socket: SocketWatch | None = None
         self._binding: Binding
+        self._entrance: Entrance
         self._stripped: Stripped | None = None
 
     # -- CallPort -----------------------------------------------------------------------------------------------
@@ -163,7 +165,7 @@ class Call:
             await self._fail_open(flow, relay)
         finally:
             if self._dispatch is not None:
-                self._dispatch.cancelled()  # an attempt that never ended counts for nothing (P6)
+                self._dispatch.close()  # the lease ends; an attempt that never ended counts for nothing (P6)
             if self._open is not None:
                 self._open.close()
             if self._upload is not None:
@@ -189,6 +191,8 @@ class Call:
         self._dispatch = dispatch = self.runtime.dispatch(claim.pool, known.model, self._policy())
         self._binding = self.runtime.resources.of(claim, flow.request, known.refers)
         self._binding.bind(dispatch, record.data)
+        interactive = known.stream or is_upgrade(flow.request)
+        self._entrance = Entrance(self.runtime, dispatch, known.session, interactive=interactive)
         await self._attempts(flow, relay, known, dispatch)
 
     async def _attempts(self, flow: http.HTTPFlow, relay: Relay, known: facts.Facts, dispatch: Dispatch) -> None:
@@ -198,6 +202,8 @@ class Call:
             step = dispatch.next(clock())
             if isinstance(step, Pause):
                 await asyncio.sleep(step.seconds)
+            elif isinstance(step, Queue):
+                await self._entrance.wait(step.seconds)
             elif isinstance(step, Stop):
                 relay.record.passed_over(dispatch, clock())
                 await self._stopped(flow, relay, step, dispatch)
@@ -254,6 +260,8 @@ class Call:
     async def _served(self, relay: Relay, account: Account, answer: Answer, dispatch: Dispatch) -> None:
         if answer.response.status == 101:
             self._serving = account
+            if dispatch.seat is not None:
+                dispatch.seat.leave()  # a socket is idle most of its life, which may be days
             self.runtime.sockets[relay.flow.id] = self
             self._socket = SocketWatch(account.provider, self.claim.dialect, answer.response.headers, dispatch.model)
         self._binding.answered(account.name, answer)
@@ -284,6 +292,9 @@ class Call:
         last = dispatch.last
         if stop.empty:
             await self._own_way(flow, relay, stop.because)
+        elif stop.overloaded:
+            logger.warning("mitm-balancer: %s", stop.because)
+            await relay.give(answers.overloaded(self.claim.dialect, stop.because, header), NOBODY)
         elif stop.exhausted:
             logger.warning("mitm-balancer: every %s account is out", dispatch.provider)
             own = answers.exhausted(self.claim.dialect, dispatch, stop, self.runtime.clock(), header)
@@ -391,10 +402,3 @@ class Call:
             if account.carrier is not None:
                 wire.hide_quoted_in(response, account.carrier.credential)
         display.show_failed_attempt(flow, step.number, account.name, outcome, response, record.so_far())
-
-
-def masked(outcome: Outcome, credential: str) -> Outcome:
-    """The outcome with the credential taken out of the provider's text, which goes into logs and traces (P7)."""
-    if credential not in outcome.message:
-        return outcome
-    return dataclasses.replace(outcome, message=outcome.message.replace(credential, "***"))

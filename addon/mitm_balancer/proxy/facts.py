@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from mitmproxy import http
 
 from mitm_balancer.providers.model import Dialect
 from mitm_balancer.proxy import references
+from mitm_balancer.proxy.session import Named, named
 
 _GEMINI_MODEL = re.compile(r"/models/([^/:]+)(?::(\w+))?")
 
@@ -22,6 +23,8 @@ class Facts:
     stream: bool = False
     refers: tuple[str, ...] = ()
     """Ids of stored resources that the body names, the one that binds most first."""
+    session: Named | None = field(default=None, compare=False)
+    """What the request calls its session; None: nothing tells."""
 
 
 class _Body(msgspec.Struct):
@@ -40,6 +43,10 @@ _decoder = msgspec.json.Decoder(_Body)
 def read(request: http.Request, dialect: Dialect) -> Facts:
     """Total: a body that is not JSON, or is compressed wrongly, gives empty facts."""
     content = _decoded(request)
+    return replace(_read(request, content, dialect), session=named(request, content))
+
+
+def _read(request: http.Request, content: bytes | None, dialect: Dialect) -> Facts:
     if dialect is Dialect.GEMINI:
         found = _GEMINI_MODEL.search(request.path.partition("?")[0])
         refers = references.nested(content, dialect) if content else ()
@@ -52,8 +59,8 @@ def read(request: http.Request, dialect: Dialect) -> Facts:
         body = _decoder.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Facts()
-    named = (body.previous_response_id, body.previous_interaction_id, body.conversation, body.container)
-    refers = tuple(name for value in named if value is not None for name in references.of_field(value))
+    told = (body.previous_response_id, body.previous_interaction_id, body.conversation, body.container)
+    refers = tuple(name for value in told if value is not None for name in references.of_field(value))
     return Facts(
         body.model if isinstance(body.model, str) else "",
         body.stream is True,

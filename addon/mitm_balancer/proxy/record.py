@@ -45,7 +45,9 @@ class Record:
         self.data["attempts"].append(entry)
 
     def passed_over(self, dispatch: Dispatch, now: float) -> None:
-        """The targets that could not serve, and why."""
+        """The targets that could not serve, and why; and how long it waited for a slot."""
+        if dispatch.queued:
+            self.data["queued_seconds"] = round(dispatch.queued, 3)
         self.data["passed_over"] = [
             {
                 "account": r.name,

@@ -17,17 +17,19 @@ from typing import Any, Protocol
 from mitmproxy import http
 from mitmproxy.websocket import WebSocketMessage
 
+from mitm_balancer.core.admission import Admission
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.dialect import Dialect
 from mitm_balancer.core.dispatch import Dispatch, DispatchPolicy
 from mitm_balancer.core.health import Cooldown, Health
 from mitm_balancer.core.patience import Patience
-from mitm_balancer.core.priority import Priority
+from mitm_balancer.core.priority import Circumstances, Priority
 from mitm_balancer.core.scope import ScopeLearner
 from mitm_balancer.providers.edits import edit_path
 from mitm_balancer.providers.model import PathKind, PathRule, Provider
 from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy.bound import Resources
+from mitm_balancer.proxy.session import Sessions
 from mitm_balancer.proxy.wire import Carrier
 from mitm_balancer.upstream.base import Origin, Timeouts, Upstream
 from mitm_balancer.usage.book import Book
@@ -162,6 +164,9 @@ class Runtime:
     recorder: Recorder = field(default_factory=NoRecorder)
     scope: ScopeLearner = field(default_factory=ScopeLearner)
     patience: Patience = field(default_factory=Patience)
+    around: Circumstances = field(default_factory=Circumstances)
+    admission: Admission = field(default_factory=Admission)
+    sessions: Sessions = field(default_factory=Sessions)
     book: Book = field(default_factory=Book)
     resources: Resources = field(default_factory=Resources)
     # Jitter, not cryptography.

@@ -17,7 +17,7 @@ type Migration = Callable[[Database], None]
 
 MIGRATIONS: list[Migration] = []
 
-KEPT_ON_REPAIR = ("cooldowns", "account_flags", "state", "owners")
+KEPT_ON_REPAIR = ("cooldowns", "account_flags", "state", "owners", "bindings")
 """What is worth carrying over from a damaged file: small, and a lost cooldown breaks P8."""
 
 OWNERS_SECRET = "owners-secret"  # noqa: S105 - the name of a row of `state`, not its value
@@ -135,3 +135,11 @@ def m004_owners(db: Database) -> None:
     db.table("owners").create_index(["key"], unique=True)
     secret = {"key": OWNERS_SECRET, "value": json.dumps({"hex": secrets.token_hex(32)}), "at": time.time()}
     db.table("state").insert(secret, ignore=True)
+
+
+@migration
+def m005_bindings(db: Database) -> None:
+    db.table("bindings").create(
+        {"seq": int, "key": str, "account": str, "at": float}, pk="seq", not_null={"key", "account", "at"}
+    )
+    db.table("bindings").create_index(["key"], unique=True)

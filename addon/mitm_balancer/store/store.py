@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 TRACES_KEPT = 5000
 EVENTS_KEPT = 10_000
 OWNERS_KEPT = 20_000
+BINDINGS_KEPT = 20_000
 CLOSE_TIMEOUT = 2.0
 
 USAGE_DAYS_KEPT = 400
@@ -44,6 +45,7 @@ _HOUSEKEEPING = {
     "trace": _BOUND.format("traces", TRACES_KEPT),
     "event": _BOUND.format("events", EVENTS_KEPT),
     "owner": _BOUND.format("owners", OWNERS_KEPT),
+    "binding": _BOUND.format("bindings", BINDINGS_KEPT),
     "usage": f"DELETE FROM usage WHERE day < date('now', '-{USAGE_DAYS_KEPT} days')",  # noqa: S608 - our own number
     "window": f"DELETE FROM limit_windows WHERE seen_at < strftime('%s', 'now') - {WINDOW_SECONDS_KEPT}",  # noqa: S608
 }
@@ -250,13 +252,30 @@ class Store:
 
     def save_owner(self, key: str, account: str, at: float) -> None:
         """Keep which account made a resource; the 20,000 that were written last stay."""
-        sql = "INSERT OR REPLACE INTO owners (key, account, at) VALUES (?, ?, ?)"
-        self._writer.put(Write(("owner", key), sql, (key, account, at)))
+        self._save_pair("owner", "owners", (key, account, at))
 
     def owners(self) -> list[tuple[str, str, float]]:
         """Every (key, account, when) that is stored, oldest first."""
-        rows = {row[0]: row for row in self._read("SELECT key, account, at FROM owners ORDER BY seq") or ()}
-        for write in self._writer.pending("owner"):
+        return self._pairs("owner", "owners")
+
+    # Bindings of sessions: the same, for sessions.
+
+    def save_binding(self, key: str, account: str, at: float) -> None:
+        """Keep which account a session is tied to; the 20,000 that were written last stay."""
+        self._save_pair("binding", "bindings", (key, account, at))
+
+    def bindings(self) -> list[tuple[str, str, float]]:
+        """Every (key, account, when) that is stored, oldest first."""
+        return self._pairs("binding", "bindings")
+
+    def _save_pair(self, kind: str, table: str, row: tuple[str, str, float]) -> None:
+        sql = f"INSERT OR REPLACE INTO {table} (key, account, at) VALUES (?, ?, ?)"  # noqa: S608 - our own table
+        self._writer.put(Write((kind, row[0]), sql, row))
+
+    def _pairs(self, kind: str, table: str) -> list[tuple[str, str, float]]:
+        query = f"SELECT key, account, at FROM {table} ORDER BY seq"  # noqa: S608 - our own table
+        rows = {row[0]: row for row in self._read(query) or ()}
+        for write in self._writer.pending(kind):
             rows.pop(write.params[0], None)
             rows[write.params[0]] = write.params
         return [(str(key), str(account), float(at)) for key, account, at in rows.values()]

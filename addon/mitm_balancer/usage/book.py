@@ -102,6 +102,8 @@ class Book:
 
     def __init__(self, day_of: Callable[[float], str] = local_day) -> None:
         self._day_of = day_of
+        self.listener: Callable[[SeenWindow], None] = lambda _: None
+        """Hears of every window that is noted or restored."""
         self._day = ""
         self._taken: dict[_Key, Tally] = {}
         """Today's, but for the new ones; those of yesterday that were taken today go with the next day."""
@@ -139,6 +141,7 @@ class Book:
             if window.name in known or len(known) < MOST_WINDOWS:
                 seen = SeenWindow(account, window, now)
                 known[window.name] = self._changed[account, window.name] = seen
+                self.listener(seen)
 
     def restore(self, page: Page, now: float) -> None:
         """What was written down earlier today, before anything is added."""
@@ -146,6 +149,7 @@ class Book:
         self._taken = {_key(tally): tally for tally in page.tallies}
         for seen in page.windows:
             self._windows.setdefault(seen.account, {})[seen.window.name] = seen
+            self.listener(seen)
 
     def snapshot(self, now: float) -> Page:
         """Today's tallies, and every window."""

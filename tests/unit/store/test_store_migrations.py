@@ -47,7 +47,13 @@ def test_an_older_database_is_brought_up_to_date(home: Path, open_store: Opener)
 
 
 def test_released_migrations_are_never_renamed_or_reordered() -> None:
-    released = ["m001_cooldowns_state_flags", "m002_traces_events", "m003_usage_windows", "m004_owners"]
+    released = [
+        "m001_cooldowns_state_flags",
+        "m002_traces_events",
+        "m003_usage_windows",
+        "m004_owners",
+        "m005_bindings",
+    ]
     assert [step.__name__ for step in schema.MIGRATIONS][: len(released)] == released
 
 

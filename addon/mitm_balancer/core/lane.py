@@ -1,0 +1,136 @@
+"""The order of one pool's targets for one model, kept up to date by what has changed.
+
+A target is in one of three rankings: `ready`, `suspended` (our own breaker holds it back, a guess) or `benched` (it
+cannot serve). A change or the passing of time moves it; a decision looks at the heads.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Container, Iterator, Sequence
+
+from mitm_balancer.core.changes import Changes
+from mitm_balancer.core.health import Block
+from mitm_balancer.core.ranking import Key, Ranking
+from mitm_balancer.core.strategies import Strategy
+
+type Judge = Callable[[int, str, float], Block | None]
+"""Why the target of that number cannot serve that model now."""
+
+
+class Lane:
+    """`numbers` gives the place of a name in the pool. `now` is monotonic seconds."""
+
+    def __init__(
+        self, model: str, strategy: Strategy, judge: Judge, numbers: dict[str, int], journals: Sequence[Changes]
+    ) -> None:
+        self.model = model
+        self.strategy = strategy
+        self._judge = judge
+        self._numbers = numbers
+        self._journals = [(journal, journal.position) for journal in journals]
+        self.ready, self.suspended, self.benched = Ranking(), Ranking(), Ranking()
+        self._blocks: dict[int, Block] = {}
+        self._due: list[tuple[float, int]] = []
+        self._due_at: dict[int, float] = {}
+        self._fresh = False
+
+    def refresh(self, now: float) -> None:
+        """Take in what has changed and what time has ended."""
+        changed = self._changed()
+        if changed is None:
+            for number in range(len(self._numbers)):
+                self._place(number, now)
+        else:
+            for number in changed:
+                self._place(number, now)
+        while self._due and self._due[0][0] <= now:
+            when, number = heapq.heappop(self._due)
+            if self._due_at.get(number) == when:
+                del self._due_at[number]
+                self._place(number, now)
+
+    def pick(self, active: int | None, without: Container[int]) -> tuple[int, bool] | None:
+        """The ready target that serves next, and whether it is chosen because it is the active one."""
+        start: Key = ()
+        if active is not None and self.strategy.circular:
+            start = (float(active),)
+        best = next((row for row in self.ready.rows(start) if row[1] not in without), None)
+        if best is None:
+            return None
+        key, number = best
+        if self.strategy.spreads or active is None or active in without or active not in self.ready:
+            return number, False
+        if active == number or self.strategy.stays(self.ready.key(active), key):
+            return active, True
+        return number, False
+
+    def block(self, number: int) -> Block | None:
+        """Why it cannot serve, as of the last refresh."""
+        return self._blocks.get(number)
+
+    def blocked(self, most: int, before: int | None = None) -> list[tuple[int, Block]]:
+        """The first ones that cannot serve, in order; with `before`, only those ahead of that ready target."""
+        limit = None if before is None else self.ready.key(before)
+        found: list[tuple[Key, int]] = []
+        for ranking in (self.suspended, self.benched):
+            found += _first(ranking.rows(), most, limit)
+        found.sort()
+        return [(number, self._blocks[number]) for _, number in found[:most]]
+
+    def _changed(self) -> set[int] | None:
+        """None: look at all of them."""
+        changed: set[int] = set()
+        all_of_them, self._fresh = not self._fresh, True
+        for at, (journal, position) in enumerate(self._journals):
+            if journal.position == position:
+                continue
+            names = journal.since(position)
+            self._journals[at] = (journal, journal.position)
+            if names is None:
+                all_of_them = True
+                continue
+            for name in names:
+                number = self._numbers.get(name)
+                if number is not None:
+                    changed.add(number)
+                elif "/" not in name:
+                    all_of_them = True  # a whole provider
+        return None if all_of_them else changed
+
+    def _place(self, number: int, now: float) -> None:
+        block = self._judge(number, self.model, now)
+        key, due = self.strategy.key(number, self.model, now)
+        if block is None:
+            self._blocks.pop(number, None)
+        else:
+            self._blocks[number] = block
+            due = min(due, math.inf if block.until is None else block.until)
+        home = self.ready if block is None else self.suspended if block.breaker else self.benched
+        for ranking in (self.ready, self.suspended, self.benched):
+            if ranking is not home:
+                ranking.drop(number)
+        home.put(number, key)
+        self._wake(number, due, now)
+
+    def _wake(self, number: int, due: float, now: float) -> None:
+        if self._due_at.get(number) == due:
+            return
+        if not now < due < math.inf:  # what is due already changes by being noted, not by time
+            self._due_at.pop(number, None)
+            return
+        self._due_at[number] = due
+        heapq.heappush(self._due, (due, number))
+        if len(self._due) > 64 + 2 * len(self._due_at):
+            self._due = [(when, n) for n, when in self._due_at.items()]
+            heapq.heapify(self._due)
+
+
+def _first(rows: Iterator[tuple[Key, int]], most: int, limit: Key | None) -> list[tuple[Key, int]]:
+    found: list[tuple[Key, int]] = []
+    for row in rows:
+        if len(found) >= most or (limit is not None and row[0] > limit):
+            break
+        found.append(row)
+    return found

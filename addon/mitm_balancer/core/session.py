@@ -1,0 +1,101 @@
+"""Sessions: an agent's conversation stays on the account where its prompt cache lies.
+
+A binding is made when a session's first request starts, and moves only when its account cannot serve; then it stays
+where it went. A child agent begins where its parent is. Times are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+CAP = 20_000
+"""Sessions remembered, the least recently used goes first: at about 200 bytes each, 4 MB."""
+
+TTL = 24 * 3600.0
+"""Seconds since a session's last answer. No prompt cache lives longer than an hour, but signatures of reasoning may be
+the account's (wire-facts 25.1: C1, C2), and a conversation is often resumed the next morning."""
+
+REFRESH = 600.0
+"""Seconds after which seeing a session again is worth a write."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKeys:
+    """What names a session; fingerprints, never what the client sent."""
+
+    own: str
+    kin: tuple[str, ...] = ()
+    """The session that started it, where that is known."""
+
+
+class Bindings:
+    """Session -> account."""
+
+    def __init__(self, *, cap: int = CAP, ttl: float = TTL) -> None:
+        self.cap, self.ttl = cap, ttl
+        self._known: dict[str, tuple[str, float]] = {}
+        self._written: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def find(self, keys: SessionKeys, now: float) -> str | None:
+        """The account of the session, else of its kin."""
+        for key in (keys.own, *keys.kin):
+            found = self._known.get(key)
+            if found is not None and now - found[1] < self.ttl:
+                return found[0]
+        return None
+
+    def bind(self, key: str, account: str, now: float) -> None:
+        """Tie it to that account from now on."""
+        self._known.pop(key, None)
+        self._known[key] = (account, now)
+        while len(self._known) > self.cap:
+            oldest = next(iter(self._known))
+            del self._known[oldest]
+            self._written.pop(oldest, None)
+
+    def worth_writing(self, key: str, now: float) -> bool:
+        """Whether what was written of it is too old; it counts as written then."""
+        written = self._written.get(key)
+        if written is not None and now - written < REFRESH:
+            return False
+        self._written[key] = now
+        return True
+
+    def restore(self, rows: Iterable[tuple[str, str, float]], now: float) -> None:
+        """Take (key, account, when) from before a restart, oldest first. What is known here stays."""
+        for key, account, at in rows:
+            if key not in self._known and now - at < self.ttl:
+                self.bind(key, account, min(at, now))
+
+
+type Keep = Callable[[str, str], None]
+
+
+class Tie:
+    """One request's session. `keep` writes (key, account) down."""
+
+    def __init__(self, bindings: Bindings, keys: SessionKeys, keep: Keep = lambda *_: None) -> None:
+        self.bindings, self.keys, self.keep = bindings, keys, keep
+
+    def home(self, now: float) -> str | None:
+        """The account that it is tied to."""
+        return self.bindings.find(self.keys, now)
+
+    def begins(self, account: str, now: float) -> None:
+        """An attempt of an unbound session starts: others of it, at this moment, are to follow."""
+        if self.home(now) is None:
+            self.bindings.bind(self.keys.own, account, now)
+
+    def served(self, account: str, now: float, *, moves: bool) -> None:
+        """It was served there. `moves`: the account that it was tied to cannot serve."""
+        home = self.home(now)
+        if home not in (None, account) and not moves:
+            return  # served elsewhere for want of a slot
+        moved = home != account
+        self.bindings.bind(self.keys.own, account, now)
+        if self.bindings.worth_writing(self.keys.own, now) or moved:
+            self.keep(self.keys.own, account)
