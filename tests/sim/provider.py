@@ -15,6 +15,9 @@ from sim.voices import STATUSES, UsedUp, Voice
 NEVER = 1e9
 """Seconds: longer than anybody waits."""
 
+WELL = 5.0
+"""Seconds within which a provider that is well begins to speak: no time-out may take that for silence."""
+
 COST = {"opus": 3.0, "sonnet": 1.0, "haiku": 0.5}
 """Units of quota per request."""
 
@@ -65,7 +68,7 @@ class SimProvider:
 
     def _served(self, fault: Fault | None, head: float, stream: bool, windows: tuple[Window, ...]) -> Plan:
         rng = self.rng
-        first = rng.lognormvariate(0.0, 0.7) if stream else 0.0
+        first = min(rng.lognormvariate(0.0, 0.7), NEVER if windows else WELL) if stream else 0.0
         length = first + rng.lognormvariate(2.0, 0.8) if stream else 0.0
         if not stream:
             head += rng.lognormvariate(2.0, 0.8)
