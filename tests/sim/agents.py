@@ -57,7 +57,7 @@ def turn(world: World, session: int, habit: Habit, model: str, rng: Random) -> S
     retries = 0
     while True:
         gives_up = rng.uniform(0.2, 20) if rng.random() < habit.impatience else None
-        request = world.request(habit.provider, model, stream, bad)
+        request = world.request(habit.provider, model, stream, bad, session)
         end = yield from world.ask(session, request, gives_up)
         again = _again(end, retries, rng)
         if again is None or world.over:
@@ -71,6 +71,6 @@ def _again(end: End, retries: int, rng: Random) -> float | None:
     if end.how == "exhausted":
         # A person reads when it goes on, and comes back then.
         return end.wait + (0.0 if end.wait <= SHORT else rng.uniform(0, 600))
-    if end.how in ("failed", "empty", "cut", "crashed", "down") and retries < SDK_RETRIES:
+    if end.how in ("failed", "empty", "overloaded", "cut", "crashed", "down") and retries < SDK_RETRIES:
         return rng.uniform(0.4, 0.5) * 2.0**retries if end.how != "down" else rng.uniform(1, 5)
     return None

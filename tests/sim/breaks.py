@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from mitm_balancer.core import dispatch
+from mitm_balancer.core.admission import Seat
+from mitm_balancer.core.breaker import Breaker
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.dispatch import Dispatch
 from mitm_balancer.core.health import Health
@@ -28,6 +30,8 @@ class Break:
     scenario: str
     what: str
     put: Patch
+    days: float | None = None
+    """None: the scenario's own."""
 
 
 def _probe_slots_are_kept(m: pytest.MonkeyPatch) -> None:
@@ -92,23 +96,14 @@ def _the_longest_wait_is_told(m: pytest.MonkeyPatch) -> None:
 
 
 def _breakers_never_close(m: pytest.MonkeyPatch) -> None:
-    count = Health._count
-
-    def sticky(self: Health, name: str, outcome: Outcome, now: float) -> None:
-        breaker = self._breakers.get(name)
-        count(self, name, outcome, now)
-        if breaker is not None:
-            self._breakers[name] = breaker
-            breaker.probing = False
-
-    m.setattr(Health, "_count", sticky)
+    m.setattr(Breaker, "good", lambda self, policy: self.give_back())
 
 
 def _the_last_one_is_ejected(m: pytest.MonkeyPatch) -> None:
     select = Priority.select
 
-    def strict(self: Priority, model: str, health: Health, now: float, *, without: Any = ()) -> Selection:
-        found = select(self, model, health, now, without=without)
+    def strict(self: Priority, model: str, health: Health, now: float, **more: Any) -> Selection:
+        found = select(self, model, health, now, **more)
         return Selection(None, found.rejected) if found.because == "last one left" else found
 
     m.setattr(Priority, "select", strict)
@@ -118,8 +113,13 @@ def _an_own_row_is_read_again(m: pytest.MonkeyPatch) -> None:
     m.setattr(KnownRows, "unknown", lambda self, rows: list(rows))
 
 
+def _leases_are_kept(m: pytest.MonkeyPatch) -> None:
+    m.setattr(Dispatch, "close", Dispatch.cancelled)
+
+
 def _it_goes_on(m: pytest.MonkeyPatch) -> None:
     m.setattr(Dispatch, "_may_go_on", lambda self, now: None)
+    m.setattr(Seat, "take", lambda self, name: True)  # it would notice
 
 
 BREAKS = (
@@ -137,5 +137,6 @@ BREAKS = (
     Break("P11", "quota", "the client is told a longer wait than the true one", _the_longest_wait_is_told),
     Break("LIVE", "outage", "a breaker never closes", _breakers_never_close),
     Break("LIVE", "outage", "a breaker ejects the last account", _the_last_one_is_ejected),
+    Break("LIVE", "calm", "a request that is over keeps its lease", _leases_are_kept, days=0.1),
     Break("P4", "calm", "after a success it goes on", _it_goes_on),
 )

@@ -65,6 +65,12 @@ class Task:
         self._timer.cancel()
         self._advance(lambda: self._steps.throw(reason))
 
+    def hurry(self) -> None:
+        """Sleep no longer."""
+        if not self.done:
+            self._timer.cancel()
+            self._timer = self._loop.after(0.0, self._resume)
+
     def _resume(self) -> None:
         self._advance(lambda: next(self._steps))
 
@@ -78,3 +84,27 @@ class Task:
         finally:
             self._loop.task = before
         self._timer = self._loop.after(seconds, self._resume)
+
+
+class Bell:
+    """Somebody may be woken before his time."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._rung = False
+        self._sleeper: Task | None = None
+
+    def ring(self) -> None:
+        self._rung = True
+        if self._sleeper is not None:
+            self._sleeper.hurry()
+
+    def wait(self, seconds: float) -> Steps[None]:
+        """Until it rings, at most so long."""
+        if not self._rung:
+            self._sleeper = self._loop.task
+            try:
+                yield seconds
+            finally:
+                self._sleeper = None
+        self._rung = False

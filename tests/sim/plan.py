@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from mitm_balancer.core.verdict import Sent
+from mitm_balancer.providers.limits import Window
 from mitm_balancer.upstream.base import RawHeaders
 
 
@@ -55,5 +56,7 @@ class Plan:
     """From the head to a cut of the stream."""
     event: bytes = b""
     """An error event instead of the first meaningful one."""
+    windows: tuple[Window, ...] = ()
+    """What a success says about the account's quota."""
     worked: bool = False
     """The provider worked on it, so it may bill."""

@@ -7,28 +7,36 @@ function names the one that it mirrors.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from random import Random
 
+from mitm_balancer.core.admission import Admission, Seat
+from mitm_balancer.core.breaker import BreakerPolicy
 from mitm_balancer.core.budget import RetryBudget
-from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause, Stop
+from mitm_balancer.core.changes import Changes
+from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause, Queue, Stop
+from mitm_balancer.core.evidence import Evidence
 from mitm_balancer.core.health import Block, Cooldown, Health
+from mitm_balancer.core.operator import States
 from mitm_balancer.core.patience import Patience
-from mitm_balancer.core.priority import Priority, TargetInfo
+from mitm_balancer.core.priority import Circumstances, Priority, TargetInfo
 from mitm_balancer.core.scope import ScopeLearner
+from mitm_balancer.core.session import Bindings, SessionKeys, Tie
+from mitm_balancer.core.strategies import Known
 from mitm_balancer.core.verdict import SUCCESS, Outcome, Scope, Sent, Verdict
+from mitm_balancer.core.vitals import Vitals
 from mitm_balancer.providers.classify import classify, classify_event
 from mitm_balancer.proxy.attempt import transport_outcome
 from mitm_balancer.recording import restore_cooldowns, stored
 from mitm_balancer.store.rows import KnownRows
 from mitm_balancer.upstream.base import UpstreamError
-from sim.loop import Steps
+from sim.loop import Bell, Steps
 from sim.machine import Disk, Machine
 from sim.plan import Kind, Plan
 from sim.provider import SimProvider
 from sim.seen import Seen, Try
-from sim.strategies import STRATEGIES
 from sim.watch import Watch
 
 CONNECT_TIMEOUT, FIRST_BYTE, RESPONSE, COMMIT_HOLD = 10.0, 120.0, 600.0, 30.0
@@ -56,6 +64,7 @@ class Request:
     model: str
     stream: bool
     bad: bool = False
+    session: int = -1
 
 
 @dataclass(slots=True)
@@ -63,7 +72,7 @@ class End:
     """What the client got."""
 
     how: str
-    """served, cut (after commit), fault (its own), exhausted, empty, failed, crashed, gone"""
+    """served, cut (after commit), fault (its own), exhausted, empty, overloaded, failed, crashed, gone"""
     account: str = ""
     attempts: int = 0
     wait: float = 0.0
@@ -94,13 +103,21 @@ class Process:
         policy: DispatchPolicy,
         crash: Callable[[], bool],
         disabled: Set[str] = frozenset(),
+        concurrency: int = 8,
     ) -> None:
         self.machine, self.disk, self.watch, self.rng = machine, disk, watch, rng
         self.policy, self.strategy, self._crash = policy, strategy, crash
         self.alive = True
         self.disabled = disabled
         """Accounts that the configuration switches off; changes count at `reload`."""
-        self.health = Health(rng)
+        # app.App, circumstances.circumstances: one journal for all that an order depends on.
+        changes = Changes()
+        limits = {name: concurrency for provider in providers.values() for name in provider.accounts}
+        self.admission = Admission(limits=limits, changes=changes)
+        known = Known(Evidence(changes), Vitals(changes=changes), self.admission)
+        self.around = Circumstances(known, States(changes))
+        self.bindings = Bindings()
+        self.health = Health(rng, BreakerPolicy(success_threshold=2), changes)
         self.scope = ScopeLearner()
         self.patience = Patience()
         self.pools = {name: Pool(provider, self._priority(provider)) for name, provider in providers.items()}
@@ -136,7 +153,7 @@ class Process:
         """
         pool = self.pools[request.provider]
         if only:
-            pool = Pool(pool.provider, STRATEGIES[self.strategy]([TargetInfo(only, request.provider)]))
+            pool = Pool(pool.provider, Priority([TargetInfo(only, request.provider)], self.strategy))
         now = self.machine.loop.now
         seen = Seen(request.number, request.provider, request.model, now, self.policy, pool.priority)
         self.watch.arrived(seen)
@@ -152,8 +169,13 @@ class Process:
             rng=self.rng,
             on_cooldown=self._save,
         )
+        bell = Bell(self.machine.loop)
+        session = f"{request.provider}/{request.session}" if request.session >= 0 else ""
+        if session:
+            dispatch.tie = Tie(self.bindings, SessionKeys(session))
+        dispatch.seat = Seat(self.admission, session=session, interactive=request.stream, wake=bell.ring)
         try:
-            return (yield from self._attempts(request, pool, seen, dispatch))
+            return (yield from self._attempts(request, pool, seen, dispatch, bell))
         except HungUp:
             before = self._block(seen.current, seen)
             dispatch.cancelled()
@@ -161,16 +183,18 @@ class Process:
             raise
         finally:
             if self.alive:
-                dispatch.cancelled()
+                dispatch.close()
                 self.watch.closed(seen)
 
-    def _attempts(self, request: Request, pool: Pool, seen: Seen, dispatch: Dispatch) -> Steps[End]:
+    def _attempts(self, request: Request, pool: Pool, seen: Seen, dispatch: Dispatch, bell: Bell) -> Steps[End]:
         while True:
             step = dispatch.next(self.machine.monotonic())
             self.watch.stepped(seen, step)
             self._may_die()
             if isinstance(step, Pause):
                 yield step.seconds + LATE
+            elif isinstance(step, Queue):
+                yield from bell.wait(step.seconds)
             elif isinstance(step, Stop):
                 return self._stopped(step, seen)
             else:
@@ -230,6 +254,7 @@ class Process:
     def _relay(self, plan: Plan, pool: Pool, seen: Seen, dispatch: Dispatch, step: Attempt) -> Steps[End]:
         """The committed answer to its end; nothing is asked of the dispatcher any more, and it would say no (P4)."""
         self.watch.stepped(seen, dispatch.next(self.machine.monotonic()))
+        self._state(step.target.name, plan, pool)
         end = End("served", step.target.name, len(seen.tries), 0.0, sum(t.unanswered for t in seen.tries))
         if plan.cut is not None and plan.cut >= plan.first:
             yield max(0.0, plan.cut - plan.first)
@@ -239,6 +264,13 @@ class Process:
             yield max(0.0, plan.length - plan.first)
         return end
 
+    def _state(self, name: str, plan: Plan, pool: Pool) -> None:
+        """circumstances.windows_to_evidence: the limit windows of an answer."""
+        pattern = re.compile(pool.provider.voice.provider.model_windows or "$^")
+        self.around.known.evidence.stated(
+            name, plan.windows, self.machine.monotonic(), of_model=lambda window: bool(pattern.search(window))
+        )
+
     def _learn(self, name: str, dispatch: Dispatch) -> None:
         """proxy.call.Call._learn: what happens after commit is known to the account's health."""
         outcome = Outcome(Verdict.INTERRUPTED_EXECUTION, "body", Scope.ACCOUNT)
@@ -247,7 +279,9 @@ class Process:
 
     def _stopped(self, stop: Stop, seen: Seen) -> End:
         last = seen.tries[-1] if seen.tries else None
-        how = "exhausted" if stop.exhausted else "empty" if stop.empty else "failed"
+        how = (
+            "exhausted" if stop.exhausted else "empty" if stop.empty else "overloaded" if stop.overloaded else "failed"
+        )
         if how == "failed" and last is not None and last.kind is Kind.REQUEST:
             how = "fault"
         return End(how, "", len(seen.tries), stop.wait or 0.0, sum(t.unanswered for t in seen.tries))
@@ -274,7 +308,7 @@ class Process:
 
     def _priority(self, provider: SimProvider) -> Priority:
         targets = [TargetInfo(name, provider.name, enabled=name not in self.disabled) for name in provider.accounts]
-        return STRATEGIES[self.strategy](targets)
+        return Priority(targets, self.strategy, self.around)
 
     def _block(self, name: str | None, seen: Seen) -> Block | None:
         return None if name is None else self.health.blocked(name, seen.model, self.machine.monotonic())

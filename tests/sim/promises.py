@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mitm_balancer.core.budget import RATIO, RESERVE, TTL, RetryBudget
-from mitm_balancer.core.dispatch import SERVER_EXTRA, Attempt, Pause, Stop
+from mitm_balancer.core.dispatch import SERVER_EXTRA, Attempt, Pause, Queue, Stop
 from mitm_balancer.core.health import ALL_MODELS, Block
 from mitm_balancer.core.priority import TargetInfo, allows
 from sim.pace import within_budget
@@ -53,6 +53,12 @@ def on_pause(watch: Watch, seen: Seen, step: Pause) -> None:
     p4_nothing_after_commit(watch, seen, step)
 
 
+def on_queue(watch: Watch, seen: Seen, step: Queue) -> None:
+    p4_nothing_after_commit(watch, seen, step)
+    if step.seconds < 0 or watch.now + step.seconds - seen.started > seen.policy.deadline + SLACK:
+        raise Broken("P1", "queues beyond the deadline")
+
+
 def on_stop(watch: Watch, seen: Seen, step: Stop) -> None:
     p1_refusals_walk_the_pool(watch, seen, step)
     p11_the_wait_is_true(watch, seen, step)
@@ -92,7 +98,7 @@ def p1_refusals_walk_the_pool(watch: Watch, seen: Seen, step: Stop) -> None:
         return
     used = len(set(seen.accounts))
     late = watch.now - seen.started >= seen.policy.deadline
-    if late or len(seen.tries) >= seen.policy.max_attempts or used > seen.policy.failover_budget:
+    if step.overloaded or late or len(seen.tries) >= seen.policy.max_attempts or used > seen.policy.failover_budget:
         return
     if fresh := [t.name for t in eligible(watch, seen) if t.name not in seen.accounts]:
         raise Broken("P1", f"stopped ({step.because}) although {fresh} could be tried")
@@ -133,14 +139,18 @@ def p3_scope_is_learnt(watch: Watch, seen: Seen, step: Attempt) -> None:
             raise Broken("P3", f"the provider is down, yet it rotates from {failed} to {name}")
         if name in failed and not seen.paused:
             raise Broken("P3", f"the provider is down, yet {name} is asked again without a backoff")
-    elif name in seen.accounts and (others := [t.name for t in eligible(watch, seen) if t.name not in seen.accounts]):
+    elif (
+        not seen.queued
+        and name in seen.accounts
+        and (others := [t.name for t in eligible(watch, seen) if t.name not in seen.accounts])
+    ):
         raise Broken("P3", f"only {failed} failed, and {name} is asked again although {others} are there")
 
 
 # -- P4, P5, P6 ---------------------------------------------------------------------------------------------------
 
 
-def p4_nothing_after_commit(watch: Watch, seen: Seen, step: Attempt | Pause) -> None:
+def p4_nothing_after_commit(watch: Watch, seen: Seen, step: Attempt | Pause | Queue) -> None:
     """After commit nothing is re-issued."""
     if seen.committed:
         raise Broken("P4", f"after commit: {step}")
@@ -254,5 +264,7 @@ def block_of(watch: Watch, name: str, model: str) -> Block | None:
 
 
 def eligible(watch: Watch, seen: Seen) -> list[TargetInfo]:
-    """Targets that neither a refusal nor a breaker speaks against."""
-    return [t for t in usable(seen) if block_of(watch, t.name, seen.model) is None]
+    """Targets that neither a refusal, a breaker nor their limit speaks against."""
+    assert watch.health is not None
+    now = watch.machine.monotonic()
+    return [t for t in usable(seen) if seen.priority.blocked(t, seen.model, watch.health, now) is None]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from mitm_balancer.core.verdict import Sent
+from mitm_balancer.providers.limits import Window
 from sim.faults import CREDENTIALS, Episode, Fault, Weather
 from sim.plan import Kind, Plan
 from sim.quota import Quota
@@ -13,6 +14,9 @@ from sim.voices import STATUSES, UsedUp, Voice
 
 NEVER = 1e9
 """Seconds: longer than anybody waits."""
+
+WELL = 5.0
+"""Seconds within which a provider that is well begins to speak: no time-out may take that for silence."""
 
 COST = {"opus": 3.0, "sonnet": 1.0, "haiku": 0.5}
 """Units of quota per request."""
@@ -53,7 +57,7 @@ class SimProvider:
             return self.voice.used_up(used_up, min(head, 0.5), self.epoch + now, self.rng)
         if now < self.peace:
             quota.spend(COST[model], model, now)
-        return self._served(fault, head, stream)
+        return self._served(fault, head, stream, quota.stated(now) if now < self.peace else ())
 
     def could_serve(self, account: str, model: str, now: float) -> bool:
         """The truth: no episode touches it, and there is quota left."""
@@ -62,17 +66,19 @@ class SimProvider:
         touched = any(e.start <= now < e.end and self._concerns(e, account, model) for e in self.episodes)
         return not touched and not self.accounts[account].refusing(model, now)
 
-    def _served(self, fault: Fault | None, head: float, stream: bool) -> Plan:
+    def _served(self, fault: Fault | None, head: float, stream: bool, windows: tuple[Window, ...]) -> Plan:
         rng = self.rng
-        first = rng.lognormvariate(0.0, 0.7) if stream else 0.0
+        first = min(rng.lognormvariate(0.0, 0.7), NEVER if windows else WELL) if stream else 0.0
         length = first + rng.lognormvariate(2.0, 0.8) if stream else 0.0
         if not stream:
             head += rng.lognormvariate(2.0, 0.8)
         if fault is Fault.EARLY_CUT and stream:
             return Plan(Kind.TRANSPORT, head, first=first, length=length, cut=first * rng.random(), worked=True)
         if fault is Fault.CUT and stream:
-            return Plan(Kind.OK, head, first=first, length=length, cut=rng.uniform(first, length), worked=True)
-        return Plan(Kind.OK, head, first=first, length=length, worked=True)
+            return Plan(
+                Kind.OK, head, first=first, length=length, cut=rng.uniform(first, length), windows=windows, worked=True
+            )
+        return Plan(Kind.OK, head, first=first, length=length, windows=windows, worked=True)
 
     def _broken(self, fault: Fault, head: float, stream: bool, model: str, now: float) -> Plan | None:
         match fault:

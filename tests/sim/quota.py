@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mitm_balancer.providers import limits
+
 HOUR, DAY = 3600.0, 86400.0
 
 
@@ -12,6 +14,8 @@ class Window:
     """One limit of one account. A `rolling` one opens at its first use (the 5-hour window), others lie on a grid."""
 
     name: str
+    stated: str
+    """Its name in the headers."""
     length: float
     capacity: float
     model: str = ""
@@ -61,18 +65,24 @@ class Quota:
         for window in self.windows:
             window.spend(units, model, now)
 
+    def stated(self, now: float) -> tuple[limits.Window, ...]:
+        """What the headers of a success say: how much is used, and the true reset."""
+        return tuple(
+            limits.Window(w.stated, used_percent=100 * w.used / w.capacity, wait=w.reset - now) for w in self.windows
+        )
+
 
 def subscription(generous: float, phase: float) -> Quota:
     """Five hours, a week, and a week for the big model; `generous` scales them (units: see `provider.COST`)."""
     return Quota(
         [
-            Window("5h", 5 * HOUR, 60 * generous, rolling=True),
-            Window("7d", 7 * DAY, 400 * generous, phase=phase),
-            Window("7d_opus", 7 * DAY, 120 * generous, model="opus", phase=phase),
+            Window("5h", "unified-5h", 5 * HOUR, 60 * generous, rolling=True),
+            Window("7d", "unified-7d", 7 * DAY, 400 * generous, phase=phase),
+            Window("7d_opus", "unified-7d_opus", 7 * DAY, 120 * generous, model="opus", phase=phase),
         ]
     )
 
 
 def per_minute(requests: float, phase: float) -> Quota:
     """An API key's tier."""
-    return Quota([Window("requests", 60.0, requests, phase=phase)])
+    return Quota([Window("requests", "requests", 60.0, requests, phase=phase)])

@@ -50,6 +50,8 @@ class Seen:
     """Accounts tried since the last pause."""
     pauses: int = 0
     """In a row."""
+    queued: bool = False
+    """For a slot, since the last attempt: the world has changed since the decision."""
     held: float = 0.0
     backed_off: float = 0.0
     current: str | None = None

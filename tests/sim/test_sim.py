@@ -7,6 +7,7 @@ import pytest
 from sim.breaks import BREAKS, Break
 from sim.run import Failed, scenario_of, simulate
 from sim.scenarios import SCENARIOS
+from sim.strategies import STRATEGIES
 
 FEW = 12
 """Seeds within which a fault must show. Most do in the first one."""
@@ -15,8 +16,8 @@ FEW = 12
 @pytest.mark.parametrize("seed", range(20), ids=lambda seed: f"{seed}-{scenario_of(seed)}")
 def test_every_promise_is_kept(seed: int) -> None:
     """And the run did something: requests were served after failures."""
-    numbers = simulate(seed, days=1.0)
-    assert numbers.requests > 20
+    numbers = simulate(seed, STRATEGIES[seed % len(STRATEGIES)], days=0.6)
+    assert numbers.requests > 5
     assert numbers.served > 0
 
 
@@ -26,7 +27,7 @@ def test_a_broken_core_is_noticed(fault: Break, monkeypatch: pytest.MonkeyPatch)
     fault.put(monkeypatch)
     with pytest.raises(Failed) as failed:
         for seed in range(FEW):
-            simulate(seed, scenario=fault.scenario)
+            simulate(seed, scenario=fault.scenario, days=fault.days)
     assert failed.value.promise == fault.promise, str(failed.value)
     assert str(failed.value).startswith("SEED=")
     assert "replay: python -m sim --seed" in str(failed.value)
@@ -34,7 +35,7 @@ def test_a_broken_core_is_noticed(fault: Break, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_seed_repeats_itself() -> None:
     """To the last number."""
-    assert simulate(7) == simulate(7)
+    assert simulate(7, days=1.0) == simulate(7, days=1.0)
 
 
 def test_every_scenario_is_run() -> None:

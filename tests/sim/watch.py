@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mitm_balancer.core import health as core_health
-from mitm_balancer.core.dispatch import Attempt, Pause, Step
+from mitm_balancer.core.dispatch import Attempt, Pause, Queue, Step
 from mitm_balancer.core.health import Block, Health
 from mitm_balancer.core.verdict import Sent
 from mitm_balancer.store.rows import CooldownRow
@@ -108,6 +108,10 @@ class Watch:
             else:
                 seen.backed_off += step.seconds
             promises.on_pause(self, seen, step)
+        elif isinstance(step, Queue):
+            self.note("#{} queues {:.3f} s: {}", seen.number, step.seconds, step.because)
+            seen.queued = True
+            promises.on_queue(self, seen, step)
         else:
             self.note("#{} stops: {} wait={}", seen.number, step.because, step.wait)
             promises.on_stop(self, seen, step)
@@ -116,7 +120,7 @@ class Watch:
     def ended(self, seen: Seen, tried: Try, before: Block | None) -> None:
         """An attempt has come to its end. `before`: what blocked the account just before that was recorded."""
         self.steps += 1
-        seen.current = None
+        seen.current, seen.queued = None, False
         seen.tries.append(tried)
         name, plan = tried.account, tried.plan
         self.note("#{} {} answers {} {} {}", seen.number, name, plan.status, tried.kind.name, tried.outcome.reason)

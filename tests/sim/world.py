@@ -46,6 +46,7 @@ class World:
         self.disk = Disk(self.loop, self.watch.written)
         self.strategy = strategy
         self.policy = draw_policy(rng)
+        self._concurrency = rng.choice((8, 8, 2))
         self.providers = {p.name: p for p in (self._provider(Anthropic()), self._provider(OpenAI()))}
         self.process: Process | None = None
         self._requests = 0
@@ -70,9 +71,9 @@ class World:
 
     # -- what agents do -------------------------------------------------------------------------------------------
 
-    def request(self, provider: str, model: str, stream: bool, bad: bool) -> Request:
+    def request(self, provider: str, model: str, stream: bool, bad: bool, session: int = -1) -> Request:
         self._requests += 1
-        return Request(self._requests, provider, model, stream, bad)
+        return Request(self._requests, provider, model, stream, bad, session)
 
     def ask(self, session: int, request: Request, gives_up: float | None = None) -> Steps[End]:
         """Send it to the process, whichever runs. `gives_up`: the client hangs up after so many seconds."""
@@ -104,7 +105,7 @@ class World:
             numbers.served += end.how == "served"
             numbers.switches += self._last.get(session, end.account) != end.account
             self._last[session] = end.account
-        if end.how in ("cut", "crashed", "exhausted", "empty", "failed"):
+        if end.how in ("cut", "crashed", "exhausted", "empty", "overloaded", "failed"):
             numbers.lost += 1
             provider, now = self.providers[request.provider], self.loop.now
             numbers.avoidable += any(
@@ -118,6 +119,7 @@ class World:
         self.process = Process(
             self.machine, self.disk, self.watch, self.rng, self.providers,
             strategy=self.strategy, policy=self.policy, crash=self._dies_now, disabled=self._disabled,
+            concurrency=self._concurrency,
         )  # fmt: skip
 
     def _dies_now(self) -> bool:
@@ -207,6 +209,8 @@ class World:
         self.loop.run(self.loop.now + 3600)
         if self.watch.open:
             raise promises.Broken("LIVE", f"requests that never end: {sorted(self.watch.open)}")
+        if self.process.admission.total or self.process.admission.waiting:
+            raise promises.Broken("LIVE", f"leases that nobody gave back: {self.process.admission}")
 
     def _must_live(self, provider: str) -> Steps[None]:
         assert self.process is not None
