@@ -72,7 +72,7 @@ GENERATION = "gen-1759000000-abc"
     ("provider", "path", "body", "headers", "name"),
     [
         (openai, "/v1/files", {"id": FILE}, JSON, FILE),
-        (openai, "/v1/files", gzip.compress(b'{"id": "%s"}' % FILE.encode()),
+        (openai, "/v1/files", gzip.compress(mtime=0, data=b'{"id": "%s"}' % FILE.encode()),
          [*JSON, (b"content-encoding", b"gzip")], FILE),
         (openai, "/v1/responses", {"id": RESP, "output": []}, JSON, RESP),
         (openai, "/v1/responses", CREATED, SSE, RESP),
