@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint bench clean
+.PHONY: help run demo test lint bench agents clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,11 @@ lint: $(VENV)/.dev ## ruff, mypy and the rules of who imports whom
 
 bench: $(VENV)/.dev ## measure against plain mitmdump and direct connections (ARGS=--help: what there is)
 	$(BIN)/python -m bench $(ARGS)
+
+agents: $(VENV)/.dev ## real agents through the proxy, offline; wants npm and a minute or two each (ARGS=--help: what there is)
+	@command -v npm >/dev/null || { echo "the agents are installed with npm, which is not here: install Node.js 20 or newer"; exit 1; }
+	@test -n "$$BALANCER_AGENTS" || echo "the agents are installed anew; BALANCER_AGENTS=FOLDER keeps them (2 GB)"
+	$(BIN)/python tests/agents/run.py $(ARGS)
 
 clean: ## back to a fresh clone: the virtual environments, caches and builds go
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -9,6 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import copilot
+
+from mitm_balancer.testing import FakeProvider
+
 CLIENT = "client-own-credential"
 """What the agent holds; no account has it, so the ledger shows where it went."""
 CLAUDE_TOKEN = "sk-ant-oat01-" + CLIENT
@@ -28,6 +32,16 @@ class Agent:
     """Given the agent's home, before its turn."""
     path: str = ""
     """Where its turns go: a part of the request target."""
+    answers: Callable[[FakeProvider], None] = lambda _: None
+    """Given the provider, for what the agent asks besides its turns."""
+    python: bool = False
+    """Comes from PyPI, not from npm."""
+    more: tuple[tuple[str, int], ...] = ()
+    """(scenario, attempts) where the agent by itself tries more often than the scenario allows."""
+    loses: tuple[str, ...] = ()
+    """Scenarios whose fault the agent does not survive by itself and nobody can hide from it."""
+    waits: tuple[str, ...] = ()
+    """Scenarios in which it sleeps until the stated time, whatever it is told."""
 
 
 def _jwt() -> str:
@@ -55,6 +69,19 @@ def _codex_chatgpt(home: Path) -> None:
 
 _CLAUDE = ("-p", "hi", "--output-format", "stream-json", "--include-partial-messages", "--verbose")
 _CODEX = ("exec", "--skip-git-repo-check", "--json", "hi")
+_DIALS = 9
+"""Codex opens a socket 7 times, then asks twice over HTTP."""
+_OUT = ("both-429-120", "both-quota-5h", "both-error-429", "both-error-quota")
+_AIDER: tuple[str, ...] = (
+    "--message",
+    "hi",
+    "--yes-always",
+    "--no-git",
+    "--model",
+    "openai/gpt-4.1",
+    "--no-check-update",
+)
+_AIDER += ("--analytics-disable", "--no-show-model-warnings", "--no-pretty")
 
 AGENTS = (
     Agent(
@@ -83,6 +110,7 @@ AGENTS = (
         (("CODEX_API_KEY", CLIENT),),
         "openai",
         path="/v1/responses",
+        more=(("cut-start", _DIALS), ("cut-opening", _DIALS), ("error-first", _DIALS)),
     ),
     Agent(
         "codex-chatgpt",
@@ -102,6 +130,9 @@ AGENTS = (
         (("ANTHROPIC_API_KEY", CLIENT),),
         "anthropic",
         path="/v1/messages",
+        # An error event of Anthropic's names no wait: a bare limit, which benches nobody.
+        more=(("both-error-429", 12), ("both-error-quota", 12)),
+        waits=_OUT,
     ),
     Agent(
         "gemini",
@@ -116,9 +147,21 @@ AGENTS = (
         "copilot",
         "@github/copilot",
         "copilot",
-        ("-p", "hi", "--allow-all-tools", "--no-auto-update"),
+        ("-p", "hi", "--allow-all-tools", "--no-auto-update", "--model", copilot.MODEL),
         (("COPILOT_GITHUB_TOKEN", GITHUB_TOKEN),),
         "copilot",
-        path="/",
+        path="/chat/completions",
+        answers=copilot.answer,
+    ),
+    Agent(
+        "aider",
+        "aider-chat",
+        "aider",
+        _AIDER,
+        (("OPENAI_API_KEY", CLIENT),),
+        "openai",
+        path="/v1/chat/completions",
+        python=True,
+        waits=_OUT,
     ),
 )

@@ -145,9 +145,9 @@ class Turn:
 
 
 async def turn(
-    command: Sequence[str], env: Mapping[str, str], cwd: Path, limit: float, kill_on: str | None = None
+    command: Sequence[str], env: Mapping[str, str], cwd: Path, limit: float, kill: asyncio.Event | None = None
 ) -> Turn:
-    """Run a command to its end, to `limit` seconds, or to the first line that holds `kill_on`; then its group ends."""
+    """Run a command to its end, to `limit` seconds, or until `kill` is set; then its group ends."""
     done, started = Turn(), time.monotonic()
     cwd.mkdir(parents=True, exist_ok=True)
     process = await asyncio.create_subprocess_exec(
@@ -165,11 +165,15 @@ async def turn(
         while line := await stream.readline():
             text = line.decode(errors="replace").rstrip()
             done.lines.append((time.monotonic() - started, name, text))
-            if kill_on and kill_on in text and done.killed_at is None:
-                done.killed_at = time.monotonic()
-                os.killpg(process.pid, signal.SIGKILL)
+
+    async def executioner() -> None:
+        if kill is not None:
+            await kill.wait()
+            done.killed_at = time.monotonic()
+            os.killpg(process.pid, signal.SIGKILL)
 
     assert process.stdout and process.stderr
+    waiting = asyncio.ensure_future(executioner())
     readers = asyncio.gather(read(process.stdout, "out"), read(process.stderr, "err"))
     try:
         async with asyncio.timeout(limit):
@@ -178,6 +182,7 @@ async def turn(
     except TimeoutError:
         done.killed_at = time.monotonic()
     finally:
+        waiting.cancel()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()

@@ -1,6 +1,7 @@
 """`python tests/agents/run.py`: real agents through the balancer, against the fake provider; prints a table.
 
-Installs the agents from npm into $BALANCER_AGENTS (or a temporary folder). Nothing but loopback is reachable from a
+Installs the agents from npm and PyPI into $BALANCER_AGENTS (or a temporary folder). Exit 1: something was not as
+expected. Nothing but loopback is reachable from a
 turn: every CONNECT leads to the fake provider or is refused.
 """
 
@@ -15,11 +16,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from expect import unmet
 from ground import Tunnel, Turn, balancer, bare_environment, turn
 from scenarios import PROBES, SCENARIOS, Scenario
 
@@ -51,6 +53,7 @@ async def run(agent: Agent, scenario: Scenario, tools: Path, folder: Path, *, di
     labels = LABELS | dict.fromkeys(CLIENTS, own)
     async with FakeProvider(labels, ca=ca, names=("127.0.0.1", *HOSTS), http2=True) as fake:
         scenario.script(fake)
+        agent.answers(fake)
         if http:
             for path in ("/v1/responses", "/backend-api/codex/responses"):
                 fake.route("GET", path, steps.status(426))
@@ -58,21 +61,33 @@ async def run(agent: Agent, scenario: Scenario, tools: Path, folder: Path, *, di
             home = folder / "home"
             env = bare_environment(home) | dict(agent.env) | {"SSL_CERT_FILE": str(ca.cert_path)}
             agent.prepare(home)
-            command = [str(tools / "node_modules" / ".bin" / agent.binary), *agent.argv]
+            command = [str(binary(agent, tools)), *agent.argv]
             work, limit = folder / "work", scenario.limit
             log = ""
+            kill = asyncio.Event() if scenario.killed else None
+            watching = asyncio.ensure_future(_answering(fake, agent, kill))
             if direct:
                 env |= variables(tunnel.url, ca.cert_path, ca.cert_path, {})
-                done = await turn(command, env, work, limit, scenario.kill_on)
+                done = await turn(command, env, work, limit, kill)
             else:
                 config = {"version": 1, "accounts": [_account(agent, alias, key) for key, alias in LABELS.items()]}
                 async with balancer(folder, json.dumps(config), ca.cert_path, tunnel.url) as proxy:
-                    done = await turn(proxy.wrapped(command), env, work, limit, scenario.kill_on)
+                    done = await turn(proxy.wrapped(command), env, work, limit, kill)
                     await asyncio.sleep(1.0)
                     log = proxy.log.read_text(errors="replace")
+            watching.cancel()
             if direct:
                 await asyncio.sleep(0.3)
             return _report(agent, scenario, done, fake, tunnel, log)
+
+
+async def _answering(fake: FakeProvider, agent: Agent, kill: asyncio.Event | None) -> None:
+    """Set the event a second after the agent's turn began to be answered."""
+    while kill is not None and not any(agent.path in r.target and r.bytes_sent for r in fake.ledger):
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(1.0)
+    if kill is not None:
+        kill.set()
 
 
 def _account(agent: Agent, alias: str, key: str) -> Result:
@@ -129,17 +144,29 @@ def show(result: Result) -> str:
         for r in result["records"]
     )
     text = f"{result['agent']:14} {result['scenario']:16} exit={result['code']} {result['seconds']:5}s  [{seen}]"
-    if result["killed_at"]:
+    if result["killed_at"] and result["code"] is not None:
         gone = [r["gone_at"] - result["killed_at"] for r in result["records"] if r["gone_at"]]
         text += f"  killed; provider saw it after {[f'{x * 1000:.0f} ms' for x in gone]}"
-    return text
+    return "\n    ".join([text, *(f"UNMET: {fault}" for fault in result["unmet"])])
 
 
-def install(tools: Path, packages: list[str]) -> None:
-    if all((tools / "node_modules" / package).exists() for package in packages):
-        return
+def binary(agent: Agent, tools: Path) -> Path:
+    folder = tools / "pypi" / "bin" if agent.python else tools / "npm" / "node_modules" / ".bin"
+    return folder / agent.binary
+
+
+def install(tools: Path, agents: Sequence[Agent]) -> None:
+    """What is not there yet."""
+    missing = [agent for agent in agents if not binary(agent, tools).exists()]
+    npm = sorted({agent.package for agent in missing if not agent.python})
+    python = sorted({agent.package for agent in missing if agent.python})
     tools.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", str(tools), *packages], check=True)
+    if npm:
+        prefix = str(tools / "npm")
+        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", prefix, *npm], check=True)
+    if python:
+        subprocess.run([sys.executable, "-m", "venv", str(tools / "pypi")], check=True)
+        subprocess.run([str(tools / "pypi" / "bin" / "python"), "-m", "pip", "install", "--quiet", *python], check=True)
 
 
 def main() -> int:
@@ -154,22 +181,26 @@ def main() -> int:
     options = parser.parse_args()
     chosen = [a for a in AGENTS if not options.agent or a.name in options.agent]
     base = Path(os.environ.get("BALANCER_AGENTS") or tempfile.mkdtemp(prefix="balancer-agents-"))
-    install(base / "npm", sorted({agent.package for agent in chosen}))
+    install(base, chosen)
     out = options.out or base / "results"
     out.mkdir(parents=True, exist_ok=True)
+    failed = 0
     for agent in chosen:
         for scenario in PROBES if options.probes else SCENARIOS:
             if options.scenario and scenario.name not in options.scenario:
                 continue
             if options.limit:
                 scenario = dataclasses.replace(scenario, limit=options.limit)
-            started = time.monotonic()
             kind = ("direct-" if options.direct else "") + ("http-" if options.http else "")
             folder = base / "runs" / f"{kind}{agent.name}-{scenario.name}"
-            result = asyncio.run(run(agent, scenario, base / "npm", folder, direct=options.direct, http=options.http))
+            result = asyncio.run(run(agent, scenario, base, folder, direct=options.direct, http=options.http))
+            result["unmet"] = [] if options.direct else unmet(agent, scenario, result)
+            failed += bool(result["unmet"])
             (out / f"{kind}{agent.name}-{scenario.name}.json").write_text(json.dumps(result, indent=1))
-            print(kind + show(result), f"({time.monotonic() - started:.0f}s)", flush=True)
-    return 0
+            print(kind + show(result), flush=True)
+    if failed:
+        print(f"{failed} not as expected", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

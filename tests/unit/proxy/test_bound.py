@@ -72,11 +72,11 @@ GENERATION = "gen-1759000000-abc"
     ("provider", "path", "body", "headers", "name"),
     [
         (openai, "/v1/files", {"id": FILE}, JSON, FILE),
-        (openai, "/v1/files", gzip.compress(b'{"id": "%s"}' % FILE.encode()),
+        (openai, "/v1/files", gzip.compress(mtime=0, data=b'{"id": "%s"}' % FILE.encode()),
          [*JSON, (b"content-encoding", b"gzip")], FILE),
         (openai, "/v1/responses", {"id": RESP, "output": []}, JSON, RESP),
         (openai, "/v1/responses", CREATED, SSE, RESP),
-        (openai, "/v1/responses", gzip.compress(CREATED), [*SSE, (b"content-encoding", b"gzip")], RESP),
+        (openai, "/v1/responses", gzip.compress(CREATED, mtime=0), [*SSE, (b"content-encoding", b"gzip")], RESP),
         (openai, "/v1/responses", {"id": RESP, "output": [{"id": "msg_12345678901"}]}, JSON, "msg_12345678901"),
         (codex, "/backend-api/codex/responses", CREATED, SSE, RESP),
         (anthropic, "/v1/files", {"type": "file", "id": "file_011CNha8iCJcU1wXNR6q4V8w"}, JSON,
