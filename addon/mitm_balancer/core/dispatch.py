@@ -206,7 +206,7 @@ class Dispatch:
     def _preferred(self, now: float) -> Step | None:
         """The account where its turn began, if it may serve."""
         target = None if self.prefer is None else self.priority.find(self.prefer)
-        if target is None or self.priority.blocked(target, self.model, self.health, now) is not None:
+        if target is None or self.priority.blocked(target, self.model, self.health, now, bound=True) is not None:
             return None
         return self._attempt(target, "its turn began there", now)
 

@@ -190,8 +190,7 @@ class Call:
         if self.runtime.insecure:
             await self._own_way(flow, relay, "ssl_insecure is set, so no account's credential is sent")
             return
-        if not self.runtime.ready.is_set():
-            await self.runtime.ready.wait()
+        await self.runtime.ready.wait()
         self._dispatch = dispatch = self.runtime.dispatch(claim.pool, known.model, self._policy())
         self._binding = self.runtime.resources.of(claim, flow.request, known.refers)
         self._binding.bind(dispatch, record.data)

@@ -130,6 +130,28 @@ def test_healthy_but_busy_accounts_are_waited_for_rather_than_a_broken_one() -> 
     assert isinstance(world.start().step, Queue)
 
 
+def test_a_turn_that_began_on_a_drained_account_ends_there() -> None:
+    """Drained is: finish what runs. A paused one does not."""
+    for word, served in (("drained", "b"), ("paused", "a")):
+        world = SeatedWorld("ab")
+        world.priority.around.states.take({"b": {word: True}})
+        dispatch = world.dispatch()
+        dispatch.prefer = "b"
+        step = dispatch.next(world.now)
+        assert isinstance(step, Attempt)
+        assert step.target.name == served
+
+
+def test_a_resource_of_a_drained_account_is_served_there_and_of_a_paused_one_nowhere() -> None:
+    """Nobody else knows it; what the operator said counts all the same."""
+    for word, kind in (("drained", Attempt), ("paused", Stop), ("disabled", Stop)):
+        world = SeatedWorld("ab")
+        world.priority.around.states.take({"b": {word: True}})
+        dispatch = world.dispatch()
+        dispatch.pin = "b"
+        assert isinstance(dispatch.next(world.now), kind)
+
+
 class Crowd(RuleBasedStateMachine):
     """Many requests over a small pool, every end that there is, in any order; then all of them are over."""
 

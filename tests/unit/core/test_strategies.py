@@ -8,7 +8,7 @@ import pytest
 from dispatch_world import START, TRANSIENT, NoJitter, limited
 from test_evidence import Window
 
-from mitm_balancer.core.health import Health
+from mitm_balancer.core.health import Block, Health
 from mitm_balancer.core.operator import States
 from mitm_balancer.core.priority import Circumstances, Priority
 from mitm_balancer.core.strategies import BY_NAME
@@ -252,3 +252,32 @@ def test_every_way_back_is_seen_at_once() -> None:
     assert pool.health.chosen("a")
     pool.health.record("a", "m", SUCCESS, pool.now)
     assert pool.one() == "a"
+
+
+class Counting(Priority):
+    """How many targets were judged."""
+
+    judged = 0
+
+    def blocked(self, *args: object, **options: object) -> Block | None:
+        self.judged += 1
+        return super().blocked(*args, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("strategy", BY_NAME)
+def test_a_decision_looks_at_what_has_changed_and_not_at_every_account(strategy: str) -> None:
+    """Two thousand accounts, nearly all of them cooling: a handful of judgements a request."""
+    pool = Pool(strategy, *(f"a{n}" for n in range(2000)))
+    pool.priority = Counting(pool.priority.targets, strategy, pool.around)
+    for n in range(1990):
+        pool.cool(f"a{n}", 500 + n)
+    pool.one()
+    pool.priority.judged = 0
+    for _ in range(100):
+        name = pool.one()
+        pool.health.record(name, "m", SUCCESS, pool.now)
+        pool.around.known.vitals.ended(name, "m", SUCCESS, 1.0, pool.now)
+        pool.now += 0.1
+    assert pool.priority.judged <= 300
+    selection = pool.priority.select("m", pool.health, pool.now)
+    assert len(selection.rejected) <= 16, "and the story stays short"
