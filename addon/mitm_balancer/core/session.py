@@ -76,14 +76,17 @@ type Keep = Callable[[str, str], None]
 
 
 class Tie:
-    """One request's session. `keep` writes (key, account) down."""
+    """One request's session. `keep` writes (key, account) down. `begins`: it is new, whatever is known of its key."""
 
-    def __init__(self, bindings: Bindings, keys: SessionKeys, keep: Keep = lambda *_: None) -> None:
+    def __init__(
+        self, bindings: Bindings, keys: SessionKeys, keep: Keep = lambda *_: None, *, begins: bool = False
+    ) -> None:
         self.bindings, self.keys, self.keep = bindings, keys, keep
+        self._new = begins
 
     def home(self, now: float) -> str | None:
         """The account that it is tied to."""
-        return self.bindings.find(self.keys, now)
+        return None if self._new else self.bindings.find(self.keys, now)
 
     def begins(self, account: str, now: float) -> None:
         """An attempt of an unbound session starts: others of it, at this moment, are to follow."""
@@ -95,7 +98,7 @@ class Tie:
         home = self.home(now)
         if home not in (None, account) and not moves:
             return  # served elsewhere for want of a slot
-        moved = home != account
+        moved = home != account and not self._new
         self.bindings.bind(self.keys.own, account, now)
         if self.bindings.worth_writing(self.keys.own, now) or moved:
             self.keep(self.keys.own, account)

@@ -2,7 +2,8 @@
 
 What a client sent is only ever used as a fingerprint. A system prompt alone names no session: all sessions of an agent
 share it. Where nothing names one, the system prompt and everything up to the first user message do, which stay the
-same for as long as the conversation lasts; two conversations that begin alike then go to the same account, no harm.
+same for as long as the conversation lasts. So named, a request with nothing but its first message begins a session: it
+leaves a binding for the turns that follow and looks for none, or a script's equal questions would all be one session.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class Named:
 
     own: str = field(repr=False)
     kin: tuple[str, ...] = field(default=(), repr=False)
+    begins: bool = False
+    """Nobody named it, and it holds its first message only."""
 
 
 class _Body(msgspec.Struct):
@@ -88,20 +91,19 @@ def named(request: http.Request, content: bytes | None) -> Named | None:
     headers = request.headers
     kin = tuple(value[:LONGEST] for name in PARENT if (value := headers.get(name)))
     own = next((value[:LONGEST] for name in OWN if (value := headers.get(name))), "")
-    if not own and content:
-        own = _in_body(content)
-    return Named(own, kin) if own or kin else None
+    begins = False
+    if not own and content and (body := _try(_body, content)) is not None:
+        own = _named_in(body)
+        if not own:
+            own, begins = _beginning(body)
+    return Named(own, kin, begins and not kin) if own or kin else None
 
 
-def _in_body(content: bytes) -> str:
-    body = _try(_body, content)
-    if body is None:
-        return ""
+def _named_in(body: _Body) -> str:
     return (
         _of_user_id(body.metadata)
         or _string(body.prompt_cache_key)
         or _text_of(getattr(_try(_with_session_id, body.request), "session_id", None))
-        or _beginning(body)
     )
 
 
@@ -115,16 +117,17 @@ def _of_user_id(metadata: msgspec.Raw) -> str:
     return _text_of(getattr(_try(_with_session_id, user_id.encode("utf-8", "replace")), "session_id", None))
 
 
-def _beginning(body: _Body) -> str:
-    """A digest of everything up to the first message that is not the system's; empty: there is none."""
+def _beginning(body: _Body) -> tuple[str, bool]:
+    """A digest of everything up to the first message that is not the system's (empty: there is none), and whether
+    nothing follows it."""
     turns = _try(_list, body.messages) or _try(_list, body.input) or _try(_list, body.contents)
     first = [bytes(body.input)] if turns is None and bool(_string(body.input)) else _to_first_user(turns or ())
     if not first:
-        return ""
+        return "", False
     digest = hashlib.blake2b(digest_size=16)
     for part in (body.system, body.instructions, body.systemInstruction, *first):
         digest.update(bytes(part) + b"\0")
-    return digest.hexdigest()
+    return digest.hexdigest(), turns is None or len(turns) == len(first)
 
 
 def _to_first_user(turns: Iterable[msgspec.Raw]) -> list[bytes]:
@@ -165,7 +168,7 @@ class Sessions:
         if name is None:
             return None
         keys = [fingerprint(self.secret, provider, text) for text in (name.own, *name.kin) if text]
-        return Tie(self.bindings, SessionKeys(keys[0], tuple(keys[1:])), self._keep)
+        return Tie(self.bindings, SessionKeys(keys[0], tuple(keys[1:])), self._keep, begins=name.begins)
 
     def _keep(self, key: str, account: str) -> None:
         self.keep(key, account, time.time())
