@@ -101,6 +101,8 @@ AGENTS = (
         (("CLAUDE_CODE_OAUTH_TOKEN", CLAUDE_TOKEN),),
         "anthropic",
         path="/v1/messages",
+        # With a login any 429 is the end for it, and half a minute is longer than `hold_ms`.
+        loses=("both-429-30",),
     ),
     Agent(
         "codex",
@@ -142,6 +144,7 @@ AGENTS = (
         (("GEMINI_API_KEY", CLIENT),),
         "gemini",
         path="/v1beta/models/",
+        waits=("both-429-120", "both-error-429"),
     ),
     Agent(
         "copilot",
@@ -152,6 +155,7 @@ AGENTS = (
         "copilot",
         path="/chat/completions",
         answers=copilot.answer,
+        waits=_OUT,
     ),
     Agent(
         "aider",
