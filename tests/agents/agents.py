@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import codexlogin
 import copilot
 
 from mitm_balancer.testing import FakeProvider
@@ -46,7 +47,7 @@ class Agent:
 
 def _jwt() -> str:
     """An unsigned token with the claims that Codex reads."""
-    auth = {"chatgpt_account_id": "acct-client", "chatgpt_plan_type": "plus", "chatgpt_user_id": "user-client"}
+    auth = {"chatgpt_account_id": codexlogin.ACCOUNT, "chatgpt_plan_type": "plus", "chatgpt_user_id": "user-client"}
     claims = {"exp": 4102444800, "email": "me@example.com", "https://api.openai.com/auth": auth}
     parts = ({"alg": "RS256", "typ": "JWT"}, claims)
     text = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
@@ -61,7 +62,12 @@ def _codex_chatgpt(home: Path) -> None:
     """An auth.json as a ChatGPT login leaves it; the tokens are invented."""
     folder = home / ".codex"
     folder.mkdir(parents=True, exist_ok=True)
-    tokens = {"id_token": CODEX_TOKEN, "access_token": CODEX_TOKEN, "refresh_token": "rt", "account_id": "acct-client"}
+    tokens = {
+        "id_token": CODEX_TOKEN,
+        "access_token": CODEX_TOKEN,
+        "refresh_token": "rt",
+        "account_id": codexlogin.ACCOUNT,
+    }
     now = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
     login = {"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "tokens": tokens, "last_refresh": now}
     (folder / "auth.json").write_text(json.dumps(login))
@@ -101,6 +107,8 @@ AGENTS = (
         (("CLAUDE_CODE_OAUTH_TOKEN", CLAUDE_TOKEN),),
         "anthropic",
         path="/v1/messages",
+        # With a login any 429 is the end for it, and half a minute is longer than `hold_ms`.
+        loses=("both-429-30",),
     ),
     Agent(
         "codex",
@@ -121,6 +129,7 @@ AGENTS = (
         "codex",
         _codex_chatgpt,
         path="/codex/responses",
+        answers=codexlogin.answer,
     ),
     Agent(
         "opencode",
@@ -142,6 +151,7 @@ AGENTS = (
         (("GEMINI_API_KEY", CLIENT),),
         "gemini",
         path="/v1beta/models/",
+        waits=("both-429-120", "both-error-429"),
     ),
     Agent(
         "copilot",
@@ -152,6 +162,7 @@ AGENTS = (
         "copilot",
         path="/chat/completions",
         answers=copilot.answer,
+        waits=_OUT,
     ),
     Agent(
         "aider",
