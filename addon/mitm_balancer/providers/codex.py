@@ -50,7 +50,7 @@ PROVIDER = Provider(
         PathRule("/backend-api/codex/images/*"),
         PathRule("/backend-api/codex/realtime/calls"),
     ),
-    companions=frozenset({"chatgpt-account-id", "x-openai-fedramp"}),
+    companions=frozenset({"chatgpt-account-id", "x-openai-fedramp", "x-openai-account-routing-override"}),
     account_headers=(("chatgpt-account-id", "account_id"), ("x-openai-fedramp", "fedramp")),
     errors=ERRORS,
     limits=(

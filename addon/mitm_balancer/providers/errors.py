@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 from mitm_balancer.providers.model import Dialect
 
@@ -18,8 +19,10 @@ _GOOGLE_STATUS = {
 }
 
 
-def error_body(dialect: Dialect, status: int, code: str, message: str) -> bytes:
+def error_body(dialect: Dialect, status: int, code: str, message: str, wait: float | None = None) -> bytes:
     """The JSON body for an error of this status. `code` is Anthropic's `error.type` or OpenAI's `error.code`.
+
+    `wait`: seconds until it makes sense to come back. Gemini's clients read it from the body alone.
 
     Shapes: wire-facts 1.4 (Anthropic), 2.4 (OpenAI), 5.4 (Google).
     """
@@ -29,7 +32,11 @@ def error_body(dialect: Dialect, status: int, code: str, message: str) -> bytes:
             shape = {"type": "error", "error": {"type": code, "message": message}}
         case Dialect.GEMINI:
             name = _GOOGLE_STATUS.get(status, "UNKNOWN")
-            shape = {"error": {"code": status, "message": message, "status": name}}
+            error: dict[str, object] = {"code": status, "message": message, "status": name}
+            if wait is not None:
+                info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{math.ceil(wait)}s"}
+                error["details"] = [info]
+            shape = {"error": error}
         case Dialect.OPENAI_CHAT | Dialect.OPENAI_RESPONSES:
             kind = code if status == 429 else "server_error"
             shape = {"error": {"message": message, "type": kind, "param": None, "code": code}}

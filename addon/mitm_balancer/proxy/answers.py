@@ -35,7 +35,7 @@ def exhausted(dialect: Dialect, dispatch: Dispatch, stop: Stop, now: float, extr
     fields = [(b"retry-after", b"%d" % max(1, wait))]
     if wait > SHORT_WAIT:
         fields.append((b"x-should-retry", b"false"))
-    return _make(dialect, 429, _exhausted_code(dialect, wait), message, (*fields, extra))
+    return _make(dialect, 429, _exhausted_code(dialect, wait), message, (*fields, extra), wait)
 
 
 def _exhausted_code(dialect: Dialect, wait: float) -> str:
@@ -62,8 +62,15 @@ def overloaded(dialect: Dialect, message: str, extra: tuple[bytes, bytes]) -> Ow
     return _make(dialect, status, code, f"mitm-balancer: {message}", ((b"retry-after", b"%d" % OVERLOAD_RETRY), extra))
 
 
-def _make(dialect: Dialect, status: int, code: str, message: str, fields: Iterable[tuple[bytes, bytes]]) -> OwnAnswer:
-    body = error_body(dialect, status, code, message)
+def _make(
+    dialect: Dialect,
+    status: int,
+    code: str,
+    message: str,
+    fields: Iterable[tuple[bytes, bytes]],
+    wait: float | None = None,
+) -> OwnAnswer:
+    body = error_body(dialect, status, code, message, wait)
     headers = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *fields)
     reason = status_codes.RESPONSES.get(status, "").encode()
     response = http.Response(b"HTTP/1.1", status, reason, http.Headers(headers), None, None, time.time(), None)

@@ -297,6 +297,11 @@ class Call:
             await relay.give(answers.overloaded(self.claim.dialect, stop.because, header), NOBODY)
         elif stop.exhausted:
             logger.warning("mitm-balancer: every %s account is out", dispatch.provider)
+            if is_upgrade(flow.request) and (stop.wait or 0.0) > answers.SHORT_WAIT:
+                # Codex reads no body of a refused handshake and sleeps for its `retry-after`. Over HTTP it hears us.
+                text = "every account is out, ask over HTTP to hear until when"
+                await relay.give(answers.failed(self.claim.dialect, 426, text, header), NOBODY)
+                return
             own = answers.exhausted(self.claim.dialect, dispatch, stop, self.runtime.clock(), header)
             await relay.give(own, NOBODY)
         elif self._open is not None and last is not None and last.verdict is not Verdict.TRANSPORT_FAILURE:

@@ -132,7 +132,8 @@ class Relay:
 
         Never a clean end that looks like success.
         """
-        why = f"mitm-balancer: the provider's answer broke off: {why}"
+        # "connection lost" are words that opencode takes for worth another try (measured).
+        why = f"mitm-balancer: connection lost, the provider's answer broke off: {why}"
         fixed = header(upstream, b"content-encoding") or header(upstream, b"content-length")
         if tail is not None and dialect is not None and not fixed:
             await self.outlet.data(error_event(dialect, why, mid_event=tail.mid_event))
