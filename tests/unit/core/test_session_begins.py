@@ -14,9 +14,6 @@ def test_equal_first_questions_are_not_one_session():
     """A script's equal questions may go anywhere; the answer to each leaves a binding for its next turn."""
     first = '{"role":"user","content":"hi"}'
     second = '{"role":"assistant","content":"ho"},{"role":"user","content":"?"}'
-        '{"role":"user","content":"hi"}',
-        '{"role":"assistant","content":"ho"},{"role":"user","content":"?"}',
-    )
     sessions = Sessions()
 
     begun = sessions.tie("p", ask(first))
