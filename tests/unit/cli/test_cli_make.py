@@ -31,7 +31,9 @@ def make_venv(folder: Path, target: Path, **more: str) -> subprocess.CompletedPr
 
 def test_help_lists_every_target() -> None:
     # `make test` runs this very test: an inner make would tell which folder it enters.
-    done = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
 
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)
     assert phony is not None
