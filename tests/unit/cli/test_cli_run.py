@@ -106,7 +106,8 @@ def test_a_home_that_others_can_read_is_refused_with_the_cure(home: Path) -> Non
 def test_an_option_of_a_heavier_addon_brings_that_one_in(home: Path, tmp_path: Path) -> None:
     port, har = free_port(), tmp_path / "dump.har"
     with started(home, "run", "-p", str(port), "--set", f"hardump={har}") as process:
-        wait_for(lambda: accepts(port))
+        # A signal before everything runs ends mitmproxy without its `done`: the greeting comes last.
+        wait_for(lambda: "listens on" in (process.stdout.readline() if process.stdout else ""))
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 0
 
