@@ -17,7 +17,7 @@ type Migration = Callable[[Database], None]
 
 MIGRATIONS: list[Migration] = []
 
-KEPT_ON_REPAIR = ("cooldowns", "account_flags", "state", "owners", "bindings")
+KEPT_ON_REPAIR = ("cooldowns", "account_flags", "state", "owners", "bindings", "settings")
 """What is worth carrying over from a damaged file: small, and a lost cooldown breaks P8."""
 
 OWNERS_SECRET = "owners-secret"  # noqa: S105 - the name of a row of `state`, not its value
@@ -143,3 +143,8 @@ def m005_bindings(db: Database) -> None:
         {"seq": int, "key": str, "account": str, "at": float}, pk="seq", not_null={"key", "account", "at"}
     )
     db.table("bindings").create_index(["key"], unique=True)
+
+
+@migration
+def m006_settings(db: Database) -> None:
+    db.table("settings").create({"key": str, "value": str, "at": float}, pk="key", not_null={"value", "at"})

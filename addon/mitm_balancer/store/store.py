@@ -12,7 +12,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,51 @@ class Store:
     def close(self) -> None:
         """Write what waits; at most two seconds."""
         self._writer.close(CLOSE_TIMEOUT)
+
+    def transact[T](self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in a transaction of its own; what it wrote is on disk when this returns.
+
+        Blocks, so never on the event loop. Raises StoreError when the database cannot be written; what `work` raises
+        rolls everything back and is raised on.
+        """
+        try:
+            with self._database.lock:
+                connection = self._database.connection()
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    result = work(connection)
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+                return result
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"{self.path.name} cannot be written: {error}") from error
+
+    def read(self, query: str, params: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query; none when the database cannot be read (`healthy` tells why). Blocks."""
+        return self._read(query, params) or []
+
+    # Settings: what commands have set, over what the configuration says. Durable.
+
+    def set_setting(self, key: str, value: object) -> Future[bool]:
+        """Any JSON value; None removes it, so that the configuration counts again."""
+        if value is None:
+            sql = "DELETE FROM settings WHERE key = ?"
+            return self._writer.put(Write(("setting", key), sql, (key,), durable=True))
+        sql = "INSERT OR REPLACE INTO settings (key, value, at) VALUES (?, ?, ?)"
+        params = (key, json.dumps(value), time.time())
+        return self._writer.put(Write(("setting", key), sql, params, durable=True))
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting that is set."""
+        rows = dict(self._read("SELECT key, value FROM settings") or ())
+        for write in self._writer.pending("setting"):
+            rows.pop(write.params[0], None)
+            if len(write.params) > 1:
+                rows[write.params[0]] = write.params[1]
+        return {str(key): json.loads(str(value)) for key, value in rows.items()}
 
     # Cooldowns: durable, because no account may be used before its cooldown ends (P8).
 
