@@ -201,8 +201,8 @@ class BalancerAddon:
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         if self.backend is None or flow.websocket is None:
             return
-        if (call := self.backend.runtime.sockets.get(flow.id)) is not None:
-            call.socket_message(flow.websocket.messages[-1])
+        if (socket := self.backend.runtime.sockets.get(flow.id)) is not None:
+            socket.message(flow.websocket.messages[-1])
 
     def _hooks_of_master(self) -> Hooks:
         if self._hooks is None:

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator
 
 from mitmproxy import http
 from mitmproxy.proxy.server import ConnectionHandler
-from mitmproxy.websocket import WebSocketMessage
 
 from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause, Queue, Stop
 from mitm_balancer.core.durations import countdown
@@ -30,7 +29,7 @@ from mitm_balancer.proxy.record import Record
 from mitm_balancer.proxy.relay import BrokenAnswerError, Relay, in_stream_error
 from mitm_balancer.proxy.runtime import Account, Claim, Runtime, new_request_id
 from mitm_balancer.proxy.sending import send_own
-from mitm_balancer.proxy.sockets import SERVICE_RESTART, SocketWatch, is_upgrade
+from mitm_balancer.proxy.sockets import OpenSocket, SocketWatch, is_upgrade
 from mitm_balancer.proxy.stream import BalancedLayer
 from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.upstream.base import Origin, Timeouts, UpstreamError, WireRequest
@@ -61,8 +60,6 @@ class Call:
         self._relay: Relay | None = None
         self._dispatch: Dispatch | None = None
         self._open: Answer | None = None
-        self._serving: Account | None = None
-        self._socket: SocketWatch | None = None
         self._binding: Binding
         self._entrance: Entrance
         self._stripped: Stripped | None = None
@@ -114,29 +111,6 @@ class Call:
         self._cancelled = True
         if self._task is not None and not self._task.done():
             self._task.cancel()
-
-    def socket_message(self, message: WebSocketMessage) -> None:
-        """A frame of the open socket: a refusal of the account moves the client to another one."""
-        watch, account, dispatch = self._socket, self._serving, self._dispatch
-        if watch is None or account is None or dispatch is None:
-            return
-        outcome = watch.look(message)
-        metering.framed(self.runtime, account.name, self.claim.dialect, dispatch.model, watch.tail)
-        if outcome is None:
-            return
-        self._learn(account, dispatch, outcome)
-        clock = self.runtime.clock()
-        other = self.claim.pool.priority.select(dispatch.model, self.runtime.health, clock).chosen
-        if not outcome.definite_refusal or other is None or other.name == account.name:
-            return  # nobody else could do better: the client hears it from the provider
-        message.drop()
-        wait = "" if outcome.wait is None else f", back in {countdown(outcome.wait)}"
-        logger.info(
-            "mitm-balancer: %s: %s (%s)%s inside a socket: it is closed for a reconnect",
-            account.name, outcome.verdict.value, outcome.reason, wait,
-        )  # fmt: skip
-        if isinstance(self._relay, Relay) and isinstance(self._relay.outlet, StreamOutlet):
-            spawn(self._relay.outlet.close_socket(SERVICE_RESTART, "another account takes over"), "balancer socket")
 
     # -- the task -----------------------------------------------------------------------------------------------
 
@@ -260,10 +234,9 @@ class Call:
 
     async def _served(self, relay: Relay, account: Account, answer: Answer, dispatch: Dispatch) -> None:
         if answer.response.status == 101:
-            self._serving = account
             dispatch.give_up_seat()  # a socket is idle most of its life, which may be days
-            self.runtime.sockets[relay.flow.id] = self
-            self._socket = SocketWatch(account.provider, self.claim.dialect, answer.response.headers, dispatch.model)
+            watch = SocketWatch(account.provider, self.claim.dialect, answer.response.headers, dispatch.model)
+            self.runtime.sockets[relay.flow.id] = OpenSocket(self.runtime, self.claim, account, watch, relay.outlet)
         self._binding.answered(account.name, answer)
         try:
             tail = await relay.pass_on(answer, alias=account.alias, account=account.name, dialect=self.claim.dialect)
@@ -280,9 +253,7 @@ class Call:
 
     def _learn(self, account: Account, dispatch: Dispatch, outcome: Outcome) -> None:
         """Something after commit: nothing is re-issued, but the account's health knows."""
-        cooldown = self.runtime.health.record(account.name, dispatch.model, outcome, self.runtime.clock())
-        if cooldown is not None:
-            self.runtime.recorder.cooldown(cooldown)
+        self.runtime.learn(account.name, dispatch.model, outcome)
 
     # -- ends ---------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from mitm_balancer.core.health import Cooldown, Health
 from mitm_balancer.core.patience import Patience
 from mitm_balancer.core.priority import Circumstances, Priority
 from mitm_balancer.core.scope import ScopeLearner
+from mitm_balancer.core.verdict import Outcome
 from mitm_balancer.providers.edits import edit_path
 from mitm_balancer.providers.model import PathKind, PathRule, Provider
 from mitm_balancer.providers.registry import Registry
@@ -140,7 +141,7 @@ class Recorder(Protocol):
 class SocketListener(Protocol):
     """Hears the messages of an open WebSocket."""
 
-    def socket_message(self, message: WebSocketMessage) -> None: ...
+    def message(self, message: WebSocketMessage) -> None: ...
 
 
 class NoRecorder:
@@ -177,7 +178,7 @@ class Runtime:
     insecure: bool = False
     """`ssl_insecure`: no account's credential is sent."""
     sockets: dict[str, SocketListener] = field(default_factory=dict)
-    """Calls with an open WebSocket, by the id of their flow."""
+    """Those that are open, by the id of their flow."""
     warm: Callable[[Origin], None] = lambda _: None
 
     def claims(self, host: str, port: int) -> bool:
@@ -211,6 +212,12 @@ class Runtime:
             rng=self.rng,
             on_cooldown=self.recorder.cooldown,
         )
+
+    def learn(self, name: str, model: str, outcome: Outcome) -> None:
+        """What an answer said of its account after it was committed, for the requests to come."""
+        cooldown = self.health.record(name, model, outcome, self.clock())
+        if cooldown is not None:
+            self.recorder.cooldown(cooldown)
 
     def warm_up(self, host: str, port: int) -> None:
         """A client connects: have a connection to the likely target ready when its request arrives."""

@@ -6,17 +6,25 @@ reconnects, sends its whole input again, and the handshake goes to another accou
 
 from __future__ import annotations
 
+import logging
 import time
 
 from mitmproxy import http
 from mitmproxy.websocket import WebSocketMessage
 
 from mitm_balancer.core.dialect import Dialect
+from mitm_balancer.core.durations import countdown
 from mitm_balancer.core.tail import Tail
 from mitm_balancer.core.verdict import Outcome
 from mitm_balancer.providers.classify import classify_event
 from mitm_balancer.providers.model import Provider
+from mitm_balancer.proxy import metering
+from mitm_balancer.proxy.outlet import Outlet, StreamOutlet
+from mitm_balancer.proxy.runtime import Account, Claim, Runtime
+from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.upstream.base import RawHeaders
+
+logger = logging.getLogger(__name__)
 
 SERVICE_RESTART = 1012
 """RFC 6455's registry: "the client may reconnect". Codex and its kin do so at once (wire-facts 3.1)."""
@@ -43,3 +51,34 @@ class SocketWatch:
             return None
         payload, self.tail.error = self.tail.error, None
         return classify_event(self.provider, payload, headers=self.handshake, now=time.time(), model=self.model or None)
+
+
+class OpenSocket:
+    """A socket between a client and an account. Implements `runtime.SocketListener`."""
+
+    def __init__(self, runtime: Runtime, claim: Claim, account: Account, watch: SocketWatch, outlet: Outlet) -> None:
+        self.runtime, self.claim, self.account, self.watch = runtime, claim, account, watch
+        self._outlet = outlet
+
+    def message(self, message: WebSocketMessage) -> None:
+        """A frame: a refusal of the account moves the client to another one."""
+        outcome = self.watch.look(message)
+        model = self.watch.model
+        metering.framed(self.runtime, self.account.name, self.claim.dialect, model, self.watch.tail)
+        if outcome is None:
+            return
+        self.runtime.learn(self.account.name, model, outcome)
+        if not outcome.definite_refusal or not self._somebody_else(model):
+            return  # nobody else could do better: the client hears it from the provider
+        message.drop()
+        wait = "" if outcome.wait is None else f", back in {countdown(outcome.wait)}"
+        logger.info(
+            "mitm-balancer: %s: %s (%s)%s inside a socket: it is closed for a reconnect",
+            self.account.name, outcome.verdict.value, outcome.reason, wait,
+        )  # fmt: skip
+        if isinstance(self._outlet, StreamOutlet):
+            spawn(self._outlet.close_socket(SERVICE_RESTART, "another account takes over"), "balancer socket")
+
+    def _somebody_else(self, model: str) -> bool:
+        chosen = self.claim.pool.priority.select(model, self.runtime.health, self.runtime.clock()).chosen
+        return chosen is not None and chosen.name != self.account.name
