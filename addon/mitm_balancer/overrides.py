@@ -1,0 +1,75 @@
+"""What commands have set lies over what the configuration says, and stays until it is taken back.
+
+The settings live in the store (`Store.settings`). A value that makes no sense is passed over: a row of another version,
+or of a hand that edits the database, must not stop traffic.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mitm_balancer.config import STRATEGIES, AccountSpec, Config, MatrixEntry, Priority
+
+BALANCING, STRATEGY, MATRIX, ORDER, ACTIVE, PINS = "balancing", "strategy", "matrix", "order", "active", "pins"
+"""Keys of the settings.
+
+`balancing`: bool. `strategy`: its name. `matrix`: [{provider, model, enabled}], the whole list. `order`: {account:
+priority}. `active`: {provider: account} and `pins` are no part of a configuration: the App obeys them itself.
+"""
+
+
+def apply(config: Config, settings: Mapping[str, Any]) -> Config:
+    """The configuration as it counts."""
+    balancing = settings.get(BALANCING)
+    return dataclasses.replace(
+        config,
+        balancing=balancing if isinstance(balancing, bool) else config.balancing,
+        priority=_priority(config.priority, settings.get(STRATEGY), settings.get(MATRIX)),
+        accounts=_ordered(config.accounts, settings.get(ORDER)),
+    )
+
+
+def told(config: Config, settings: Mapping[str, Any]) -> list[str]:
+    """What differs from the configuration because of a command, for people."""
+    counts = apply(config, settings)
+    lines = []
+    if counts.balancing != config.balancing:
+        lines.append(f"balancing is switched {'on' if counts.balancing else 'off'}")
+    if counts.priority.strategy != config.priority.strategy:
+        lines.append(f"the strategy is {counts.priority.strategy}")
+    if counts.priority.providers != config.priority.providers:
+        lines.append("the providers have another order")
+    before = {spec.name: spec.priority for spec in config.accounts}
+    moved = [spec.name for spec in counts.accounts if before[spec.name] != spec.priority]
+    if moved:
+        lines.append(f"moved in the order: {', '.join(moved)}")
+    return lines
+
+
+def _priority(priority: Priority, strategy: object, matrix: object) -> Priority:
+    if isinstance(strategy, str) and strategy in STRATEGIES:
+        priority = dataclasses.replace(priority, strategy=strategy)
+    if isinstance(matrix, list):
+        entries = (_entry(row) for row in matrix)
+        priority = dataclasses.replace(priority, providers=tuple(entry for entry in entries if entry is not None))
+    return priority
+
+
+def _entry(row: object) -> MatrixEntry | None:
+    if not isinstance(row, dict) or not isinstance(row.get("provider"), str):
+        return None
+    model = row.get("model")
+    return MatrixEntry(
+        row["provider"], model if isinstance(model, str) else None, row.get("enabled", True) is not False
+    )
+
+
+def _ordered(accounts: Sequence[AccountSpec], order: object) -> tuple[AccountSpec, ...]:
+    if not isinstance(order, dict):
+        return tuple(accounts)
+    return tuple(
+        dataclasses.replace(spec, priority=given) if type(given := order.get(spec.name)) is int else spec
+        for spec in accounts
+    )
