@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mitm_balancer.core.health import Cooldown, Health
 from mitm_balancer.core.verdict import Verdict
+from mitm_balancer.ops.events import EventType
 from mitm_balancer.store import CooldownRow, KnownRows, Store, StoreError, remaining
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,11 @@ class StoreRecorder:
 
     def trace(self, request_id: str, record: dict[str, Any]) -> None:
         self.store.add_trace(request_id, record)
+
+    def event(
+        self, type: EventType, account: str = "", message: str = "", data: Mapping[str, object] | None = None
+    ) -> None:
+        self.store.add_event(type, account, message, data)
 
 
 def stored(cooldown: Cooldown, now: float) -> CooldownRow:

@@ -26,6 +26,7 @@ from mitm_balancer.core.patience import Patience
 from mitm_balancer.core.priority import Circumstances, Priority
 from mitm_balancer.core.scope import ScopeLearner
 from mitm_balancer.core.verdict import Outcome
+from mitm_balancer.ops.events import EventType
 from mitm_balancer.providers.edits import edit_path
 from mitm_balancer.providers.model import PathKind, PathRule, Provider
 from mitm_balancer.providers.registry import Registry
@@ -137,6 +138,12 @@ class Recorder(Protocol):
 
     def trace(self, request_id: str, record: dict[str, Any]) -> None: ...
 
+    def event(
+        self, type: EventType, account: str = "", message: str = "", data: Mapping[str, object] | None = None
+    ) -> None:
+        """Something that an operator wants to know. `account`: provider/alias, a provider, or nobody; `data`: never a
+        secret; among it may be `request_id`, `provider` and `model`."""
+
 
 class SocketListener(Protocol):
     """Hears the messages of an open WebSocket."""
@@ -150,6 +157,10 @@ class NoRecorder:
     def cooldown(self, cooldown: Cooldown) -> None: ...
 
     def trace(self, request_id: str, record: dict[str, Any]) -> None: ...
+
+    def event(
+        self, type: EventType, account: str = "", message: str = "", data: Mapping[str, object] | None = None
+    ) -> None: ...
 
 
 @dataclass(slots=True)
