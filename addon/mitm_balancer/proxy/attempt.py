@@ -16,6 +16,7 @@ from mitm_balancer.core.gate import Gate, GateState
 from mitm_balancer.core.verdict import SUCCESS, Outcome, Scope, Sent, Verdict
 from mitm_balancer.providers.classify import classify, classify_event, classify_success_body
 from mitm_balancer.providers.model import Provider
+from mitm_balancer.proxy.fields import first
 from mitm_balancer.upstream.base import Timeouts, Upstream, UpstreamError, UpstreamResponse, WireRequest
 
 ERROR_BODY_LIMIT = 64 * 1024
@@ -224,7 +225,8 @@ def _ambiguous(reason: str, message: str) -> Outcome:
 
 def header(response: UpstreamResponse, name: bytes) -> str:
     """The first value of a response field, or "". `name` is lower case."""
-    return next((value.decode("latin-1") for n, value in response.headers if n.lower() == name), "")
+    value = first(response.headers, name)
+    return "" if value is None else value.decode("latin-1")
 
 
 def _names(response: UpstreamResponse) -> set[str]:

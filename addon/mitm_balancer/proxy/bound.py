@@ -23,7 +23,7 @@ from mitm_balancer.core.splice import read_string
 from mitm_balancer.core.sse import splitter
 from mitm_balancer.core.tail import Tail
 from mitm_balancer.providers.model import PathKind
-from mitm_balancer.proxy import references
+from mitm_balancer.proxy import fields, references
 from mitm_balancer.proxy.attempt import Answer, header
 from mitm_balancer.proxy.overheard import Overheard
 from mitm_balancer.upstream.base import UpstreamResponse
@@ -57,8 +57,8 @@ class Resources:
             if owner is not None:
                 binding.pin = binding.pin or owner
                 binding.found.append(name)
-        if (state := request.headers.get(TURN_STATE.decode())) is not None:
-            binding.turn = self._owner(claim, state)
+        if (state := fields.first(request.headers.fields, TURN_STATE)) is not None:
+            binding.turn = self._owner(claim, fields.text(state))
         return binding
 
     def learn(self, provider: str, account: str, names: Iterable[str]) -> None:

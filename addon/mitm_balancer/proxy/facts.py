@@ -9,7 +9,7 @@ import msgspec
 from mitmproxy import http
 
 from mitm_balancer.providers.model import Dialect
-from mitm_balancer.proxy import references
+from mitm_balancer.proxy import fields, references
 from mitm_balancer.proxy.session import Named, named
 
 _GEMINI_MODEL = re.compile(r"/models/([^/:]+)(?::(\w+))?")
@@ -70,7 +70,7 @@ def _read(request: http.Request, content: bytes | None, dialect: Dialect) -> Fac
 
 def _decoded(request: http.Request) -> bytes | None:
     """The body without its content coding (Codex sends zstd); None when it cannot be read."""
-    if not request.raw_content or "content-encoding" not in request.headers:
+    if not request.raw_content or fields.first(request.headers.fields, b"content-encoding") is None:
         return request.raw_content
     try:
         return request.get_content(strict=True)

@@ -20,22 +20,23 @@ from mitmproxy import http
 
 from mitm_balancer.core.owners import fingerprint
 from mitm_balancer.core.session import Bindings, SessionKeys, Tie
+from mitm_balancer.proxy import fields
 
 OWN = (
-    "x-claude-code-session-id",  # all agents of a session share it
-    "thread-id",
-    "session_id",
-    "session-id",
-    "x-codex-session-id",
-    "x-codex-conversation-id",
-    "conversation_id",
-    "x-opencode-session",
-    "x-session-affinity",
-    "x-session-id",
+    b"x-claude-code-session-id",  # all agents of a session share it
+    b"thread-id",
+    b"session_id",
+    b"session-id",
+    b"x-codex-session-id",
+    b"x-codex-conversation-id",
+    b"conversation_id",
+    b"x-opencode-session",
+    b"x-session-affinity",
+    b"x-session-id",
 )
 """The most telling first. `x-client-request-id` is not among them: for Claude Code it is one request's."""
 
-PARENT = ("x-codex-parent-thread-id", "x-parent-session-id", "x-opencode-parent-session")
+PARENT = (b"x-codex-parent-thread-id", b"x-parent-session-id", b"x-opencode-parent-session")
 """The session that started a child agent's."""
 
 LONGEST = 1024
@@ -88,9 +89,9 @@ _text = msgspec.json.Decoder(str)
 
 def named(request: http.Request, content: bytes | None) -> Named | None:
     """The session of a request whose decoded body is `content`; None: nothing tells it. Total."""
-    headers = request.headers
-    kin = tuple(value[:LONGEST] for name in PARENT if (value := headers.get(name)))
-    own = next((value[:LONGEST] for name in OWN if (value := headers.get(name))), "")
+    told = fields.lowered(request.headers.fields)
+    kin = tuple(fields.text(told[name])[:LONGEST] for name in PARENT if told.get(name))
+    own = next((fields.text(told[name])[:LONGEST] for name in OWN if told.get(name)), "")
     begins = False
     if not own and content and (body := _try(_body, content)) is not None:
         own = _named_in(body)

@@ -18,7 +18,7 @@ from mitm_balancer.core.tail import Tail
 from mitm_balancer.core.verdict import Outcome
 from mitm_balancer.providers.classify import classify_event
 from mitm_balancer.providers.model import Provider
-from mitm_balancer.proxy import metering
+from mitm_balancer.proxy import fields, metering
 from mitm_balancer.proxy.outlet import Outlet, StreamOutlet
 from mitm_balancer.proxy.runtime import Account, Claim, Runtime
 from mitm_balancer.proxy.tasks import spawn
@@ -32,7 +32,7 @@ SERVICE_RESTART = 1012
 
 def is_upgrade(request: http.Request) -> bool:
     """Whether the client wants to switch to WebSocket."""
-    return bool(request.headers.get("upgrade", "").lower() == "websocket")
+    return (fields.first(request.headers.fields, b"upgrade") or b"").lower() == b"websocket"
 
 
 class SocketWatch:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from mitmproxy import http
 
 from mitm_balancer.providers.model import CARRIER_HEADERS, CARRIER_QUERIES, Auth, CredentialForm, Provider
+from mitm_balancer.proxy.fields import first
 from mitm_balancer.upstream.base import Origin, RawHeaders
 
 HIDDEN = b"hidden-by-mitm-balancer"
@@ -205,9 +206,9 @@ def account_target(
 
 def hide_cookies(response: http.Response) -> tuple[bytes, ...]:
     """Take the values of Set-Cookie out of a response that the flow will show, and give them back."""
-    if "set-cookie" not in response.headers:
-        return ()
     fields = response.headers.fields
+    if first(fields, b"set-cookie") is None:
+        return ()
     response.headers = http.Headers([(n, HIDDEN if n.lower() == b"set-cookie" else v) for n, v in fields])
     return tuple(value for name, value in fields if name.lower() == b"set-cookie")
 

@@ -17,6 +17,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from mitm_balancer.store.database import Database
 from mitm_balancer.store.home import StoreError
 from mitm_balancer.store.repair import is_corrupt
@@ -41,6 +43,7 @@ WINDOW_SECONDS_KEPT = 35 * 24 * 3600
 type Flag = str | bool | None
 
 _BOUND = "DELETE FROM {0} WHERE seq <= (SELECT seq FROM {0} ORDER BY seq DESC LIMIT 1 OFFSET {1})"
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 _HOUSEKEEPING = {
     "trace": _BOUND.format("traces", TRACES_KEPT),
     "event": _BOUND.format("events", EVENTS_KEPT),
@@ -57,6 +60,11 @@ _ADD_USAGE = (
     f"INSERT INTO usage ({', '.join(_USAGE_COLUMNS)}) VALUES ({', '.join('?' * len(_USAGE_COLUMNS))}) "  # noqa: S608
     f"ON CONFLICT ({', '.join(_USAGE_KEY)}) DO UPDATE SET "
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in _USAGE_COLUMNS if name not in _USAGE_KEY)
+)
+_ADD_TRACE = "INSERT OR REPLACE INTO traces (request_id, at, record) VALUES (?, ?, ?)"
+_ADD_TRACES = (
+    "INSERT OR REPLACE INTO traces (request_id, at, record) "
+    "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(?)"
 )
 
 
@@ -216,7 +224,7 @@ class Store:
     def put_state(self, key: str, value: Mapping[str, object]) -> None:
         """Leave a value for other processes (heartbeat, status). Seen there within half a second."""
         sql = "INSERT OR REPLACE INTO state (key, value, at) VALUES (?, ?, ?)"
-        self._writer.put(Write(("state", key), sql, (key, _json(value), time.time())))
+        self._writer.note(Write(("state", key), sql, (key, _json(value), time.time())))
 
     def get_state(self, key: str) -> dict[str, object] | None:
         """The newest value of a key, from whichever process."""
@@ -231,7 +239,7 @@ class Store:
     def add_usage(self, rows: Iterable[UsageRow]) -> None:
         """Add these counts to what is stored. Each call is kept until it is on disk: see `usage_waiting`."""
         for row in rows:
-            self._writer.put(Write(("usage", str(next(self._events))), _ADD_USAGE, dataclasses.astuple(row)))
+            self._writer.note(Write(("usage", str(next(self._events))), _ADD_USAGE, dataclasses.astuple(row)))
 
     @property
     def usage_waiting(self) -> bool:
@@ -248,7 +256,7 @@ class Store:
         marks = ", ".join("?" * len(dataclasses.fields(WindowRow)))
         sql = f"INSERT OR REPLACE INTO limit_windows ({_WINDOW_COLUMNS}) VALUES ({marks})"  # noqa: S608
         for row in rows:
-            self._writer.put(Write(("window", row.account, row.name), sql, dataclasses.astuple(row)))
+            self._writer.note(Write(("window", row.account, row.name), sql, dataclasses.astuple(row)))
 
     def windows(self) -> list[WindowRow]:
         """Every window, as it was last seen. Those still waiting are not among them."""
@@ -259,8 +267,8 @@ class Store:
 
     def add_trace(self, request_id: str, record: Mapping[str, object]) -> None:
         """Keep the story of a request; the newest 5000 stay."""
-        sql = "INSERT OR REPLACE INTO traces (request_id, at, record) VALUES (?, ?, ?)"
-        self._writer.put(Write(("trace", request_id), sql, (request_id, time.time(), _json(record))))
+        params = (request_id, time.time(), _json(record))
+        self._writer.note(Write(("trace", request_id), _ADD_TRACE, params, bulk=_ADD_TRACES))
 
     def get_trace(self, request_id: str) -> dict[str, object] | None:
         """The record of a request, or of the newest one for "last"."""
@@ -282,7 +290,7 @@ class Store:
         """Tell the operator of something; the newest 10,000 stay."""
         sql = "INSERT INTO events (at, type, account, message, data) VALUES (?, ?, ?, ?, ?)"
         params = (time.time(), type, account, message, _json(data or {}))
-        self._writer.put(Write(("event", str(next(self._events))), sql, params))
+        self._writer.note(Write(("event", str(next(self._events))), sql, params))
 
     def events(self, *, after: int = 0, limit: int = 100) -> list[EventRow]:
         """The newest events after that sequence number, oldest first. Those still waiting are not among them."""
@@ -315,7 +323,7 @@ class Store:
 
     def _save_pair(self, kind: str, table: str, row: tuple[str, str, float]) -> None:
         sql = f"INSERT OR REPLACE INTO {table} (key, account, at) VALUES (?, ?, ?)"  # noqa: S608 - our own table
-        self._writer.put(Write((kind, row[0]), sql, row))
+        self._writer.note(Write((kind, row[0]), sql, row))
 
     def _pairs(self, kind: str, table: str) -> list[tuple[str, str, float]]:
         query = f"SELECT key, account, at FROM {table} ORDER BY seq"  # noqa: S608 - our own table
@@ -349,6 +357,10 @@ class Store:
 
 def _json(value: object) -> str:
     """Anything as JSON: what it cannot hold becomes its text (`Secret(***)`), because telling must not fail traffic."""
+    try:
+        return _encode(value).decode()
+    except (ValueError, TypeError, RecursionError, msgspec.MsgspecError):
+        pass  # a lone surrogate, a key that is no text
     try:
         return json.dumps(value, default=str, skipkeys=True)
     except (ValueError, TypeError, RecursionError):

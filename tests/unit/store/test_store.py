@@ -163,7 +163,7 @@ def test_what_cannot_be_stored_holds_up_nothing_else(store: Store, caplog: pytes
     assert [row.name for row in store.cooldowns()] == ["a/good"]
     assert store.healthy is None
     assert store.get_state("circular") == {"unreadable": "dict"}
-    assert store.get_state("odd") == {"secret": "Secret(***)", "set": "{1}"}
+    assert store.get_state("odd") == {"secret": "Secret(***)", "set": [1], "(1, 2)": 3}
     assert "the store refused a cooldown record: UnicodeEncodeError" in caplog.text
     assert "PLANTED" not in caplog.text
 
@@ -194,3 +194,14 @@ def test_rows_are_frozen() -> None:
     with pytest.raises(AttributeError):
         cooldown().until = 1.0  # type: ignore[misc]
     assert CooldownRow.__slots__
+
+
+def test_one_bad_trace_does_not_take_its_batch_along(store: Store) -> None:
+    """Traces are written many at a time; the row at fault is found, the others are kept."""
+    for number in range(5):
+        store.add_trace(f"good{number}", {"n": number})
+    store.add_trace("\ud800", {"n": -1})
+    store.add_trace("last-one", {"n": 9})
+    assert store.save_cooldown(cooldown("a/x")).result(5)
+    assert [store.get_trace(f"good{number}") for number in range(5)] == [{"n": number} for number in range(5)]
+    assert store.get_trace("last-one") == {"n": 9}
