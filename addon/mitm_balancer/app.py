@@ -12,20 +12,21 @@ import logging
 import os
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mitm_balancer import __version__
+from mitm_balancer import __version__, overrides
 from mitm_balancer.accounts.credentials import CredentialError, resolve
 from mitm_balancer.bookkeeping import Bookkeeper
 from mitm_balancer.circumstances import circumstances, configure, target, windows_to_evidence
-from mitm_balancer.config import AccountSpec, Config, ConfigErrors, Literal, load
+from mitm_balancer.config import AccountSpec, Config, ConfigErrors, Literal, Stored, load
 from mitm_balancer.core.admission import Admission
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.changes import Changes
 from mitm_balancer.core.health import Health
 from mitm_balancer.core.priority import Priority
+from mitm_balancer.core.verdict import Verdict
 from mitm_balancer.paths import config_path, home_path
 from mitm_balancer.policies import breaker_policy, dispatch_policy, limits
 from mitm_balancer.providers.identity import account_fields
@@ -37,8 +38,10 @@ from mitm_balancer.proxy.runtime import Account, NoRecorder, ProviderPool, Runti
 from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.recording import StoreRecorder, open_store, restore_cooldowns
 from mitm_balancer.remembering import resources, sessions
+from mitm_balancer.roster import merge
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import CooldownRow, KnownRows
+from mitm_balancer.stored_accounts import Fates, Look, StoredAccounts, chosen
 from mitm_balancer.upstream.base import Origin
 from mitm_balancer.upstream.dial import Via, proxy_from_environment
 from mitm_balancer.upstream.pool import Pool
@@ -115,7 +118,13 @@ class App:
         self._via: Via | None = None
         self._addresses: tuple[tuple[str, int], ...] = ()
         self._ca = home / CA_FILE
+        self.stored = StoredAccounts(self.store, home)
+        self._account_problems: tuple[str, ...] = ()
+        self._settings: Mapping[str, Any] = {}
+        self._chosen: dict[str, str] = {}
+        """The user's choices that have been obeyed."""
         self._secrets: dict[str, Secret] = {}
+        """Of declared accounts; `stored` has the others."""
         self._credential_problems: dict[str, str] = {}
         self._watcher: asyncio.Task[None] | None = None
         self._config_stamp = self._stamp()
@@ -137,9 +146,9 @@ class App:
         )
         self.runtime.book.listener = windows_to_evidence(self.runtime)
         self._bookkeeper = Bookkeeper(self.runtime.book, self.store)
-        self._restore_cooldowns(self.store.cooldowns() if self.store is not None else ())
-        self.runtime.around.states.take(self.store.account_flags() if self.store is not None else {})
-        self._apply()
+        self.effective = config
+        """The configuration as it counts: with the stored accounts, and with what commands have set."""
+        self._take_look(self.stored.look())
         self._bookkeeper.restore(time.time())
 
     # -- Backend ------------------------------------------------------------------------------------------------
@@ -183,6 +192,7 @@ class App:
         """Take a configuration that has been read without an error."""
         self.settings, self.config, self.problem = settings, config, None
         self._config_stamp = self._stamp()
+        self._merge()
         self._apply()
 
     def reload(self) -> bool:
@@ -205,41 +215,95 @@ class App:
         if config is None:
             return False
         self.adopt(self.settings, config)
-        logger.info("mitm-balancer: configuration reloaded: %d accounts", len(config.accounts))
+        logger.info("mitm-balancer: configuration reloaded: %d accounts", len(self.effective.accounts))
         return True
+
+    def _merge(self) -> None:
+        """One list of accounts, declared and stored, with what commands have set over it."""
+        merged, problems = merge(self.config, self.stored.accounts)
+        for problem in problems:
+            if problem not in self._account_problems:
+                logger.warning("mitm-balancer: %s", problem)
+        self._account_problems = problems
+        self.effective = overrides.apply(merged, self._settings)
 
     def _apply(self) -> None:
         """Put the configuration in force for new requests; running ones keep what they have."""
-        registry = Registry(_as_configured(provider, self.config) for provider in self.config.all_providers())
+        config = self.effective
+        registry = Registry(_as_configured(provider, config) for provider in config.all_providers())
         # As the registry has them: the user's own ones are completed with the tables of their dialect.
         by_name = {provider.name: provider for provider in registry}
-        configure(self.runtime, self.config)
+        configure(self.runtime, config)
         old = self.runtime.pools
         pools: dict[str, ProviderPool] = {}
-        for name, specs in _by_provider(self.config.accounts).items():
+        for name, specs in _by_provider(config.accounts).items():
             pools[name] = self._pool(by_name[name], specs, old.get(name))
         self.runtime.registry = registry
         self.runtime.pools = pools
-        self.runtime.policy = dispatch_policy(self.config)
-        self.runtime.limits = limits(self.config.policy)
-        self.runtime.health.breaker = breaker_policy(self.config.policy)
+        self.runtime.policy = dispatch_policy(config)
+        self.runtime.limits = limits(config.policy)
+        self.runtime.health.breaker = breaker_policy(config.policy)
+        self._obey_choices()
+
+    def _obey_choices(self) -> None:
+        """New work goes to the account that the user chose; once, because a failover may move it on."""
+        for provider, name in chosen(self._settings).items():
+            pool = self.runtime.pools.get(provider)
+            if pool is not None and self._chosen.get(provider) != name and pool.priority.find(name) is not None:
+                self._chosen[provider] = pool.priority.active = name
 
     def _pool(self, provider: Provider, specs: list[AccountSpec], old: ProviderPool | None) -> ProviderPool:
         targets = [
-            target(spec, self._unusable(spec.name))
+            target(spec, self._unusable(spec))
             for spec in sorted(specs, key=lambda spec: spec.priority)  # stable: declaration order breaks ties
         ]
-        priority = Priority(targets, self.config.priority.strategy, self.runtime.around)
+        priority = Priority(targets, self.effective.priority.strategy, self.runtime.around)
         priority.adopt(old.priority if old is not None else None)
-        accounts = {spec.name: make_account(spec, provider, self._secrets.get(spec.name)) for spec in specs}
+        accounts = {spec.name: make_account(spec, provider, self._secret(spec)) for spec in specs}
         budget = old.budget if old is not None else RetryBudget()
-        budget.reserve = float(self.config.policy.retry_budget)
+        budget.reserve = float(self.effective.policy.retry_budget)
         return ProviderPool(provider, accounts, priority, budget)
 
-    def _unusable(self, name: str) -> str:
+    def _secret(self, spec: AccountSpec) -> Secret | None:
+        """What this account sends; None: not known (yet)."""
+        return (self.stored.secrets if isinstance(spec.credential, Stored) else self._secrets).get(spec.name)
+
+    def _unusable(self, spec: AccountSpec) -> str:
         """Why this account has no credential to send, or ""."""
-        problem = self._credential_problems.get(name, "")
-        return problem or ("" if name in self._secrets else "its credential is still being read")
+        problems = self.stored.problems if isinstance(spec.credential, Stored) else self._credential_problems
+        problem = problems.get(spec.name, "")
+        return problem or ("" if self._secret(spec) is not None else "its credential is still being read")
+
+    async def refresh_from_store(self) -> None:
+        """Obey what other processes, and this one, have changed in the store: accounts, settings, flags, cooldowns."""
+        async with self.stored.order:
+            self._take_look(await asyncio.to_thread(self.stored.look))
+
+    def _take_look(self, look: Look) -> None:
+        self._follow(self.stored.take(look.accounts))
+        self._settings = look.settings
+        self._restore_cooldowns(look.cooldowns)
+        self.runtime.around.states.take(look.flags)
+        self._merge()
+        self._apply()
+
+    def _follow(self, fates: Fates) -> None:
+        """What was learnt of an account follows its name, or is forgotten with its owner."""
+        for name in fates.others:
+            self.runtime.health.clear(name)
+            self._known_rows.forget(name)
+        for old, new in fates.renamed.items():
+            self.runtime.health.clear(old)  # the store has its cooldowns under the new name
+            self._known_rows.forget(old)
+            self.runtime.sessions.bindings.rename(old, new)
+            self.runtime.resources.owners.rename(old, new)
+            for pool in self.runtime.pools.values():
+                if pool.priority.active == old:
+                    pool.priority.active = new  # what comes after it goes on from there
+            self._chosen = {provider: new if name == old else name for provider, name in self._chosen.items()}
+        for cooldown in self.runtime.health.cooldowns(self.runtime.clock()):
+            if cooldown.name in fates.renewed and cooldown.verdict is Verdict.AUTH_FAILURE:
+                self.runtime.health.clear(cooldown.name, cooldown.model)
 
     async def _read_credentials(self) -> None:
         specs = [spec for spec in self.config.accounts if spec.enabled]
@@ -279,9 +343,8 @@ class App:
             changed = stamp is not None and stamp != self._config_stamp
             if changed and self._take(await asyncio.to_thread(self._reread)):
                 await self._read_credentials()
-            if self.store is not None and await asyncio.to_thread(self.store.changed):
-                self._restore_cooldowns(await asyncio.to_thread(self.store.cooldowns))
-                self.runtime.around.states.take(await asyncio.to_thread(self.store.account_flags))
+            if await asyncio.to_thread(self.stored.changed):
+                await self.refresh_from_store()
             self._bookkeeper.save_if_due(time.time())
             if self.store is not None and time.monotonic() - last_beat >= HEARTBEAT:
                 last_beat = time.monotonic()
@@ -305,7 +368,8 @@ class App:
             "config": str(source) if source else None,
             "config_problem": self.problem,
             "store_problem": self.store.healthy if self.store is not None else "no store",
-            "credential_problems": dict(self._credential_problems),
+            "credential_problems": {**self._credential_problems, **self.stored.problems},
+            "account_problems": list(self._account_problems),
             "active": {name: pool.priority.active for name, pool in self.runtime.pools.items()},
         }
 

@@ -14,7 +14,7 @@ import stat
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 
-from mitm_balancer.config.sources import Command, CredentialSource, Env, File, Keyring, Literal
+from mitm_balancer.config.sources import Command, CredentialSource, Env, File, Keyring, Literal, Stored
 from mitm_balancer.secrets import Secret
 
 __all__ = ["Command", "CredentialError", "CredentialSource", "Env", "File", "Keyring", "Literal", "checked", "resolve"]
@@ -36,6 +36,8 @@ class CredentialError(Exception):
 async def resolve(source: CredentialSource) -> Secret:
     """The credential, ready for a header: stripped, one line, latin-1. Raises CredentialError."""
     match source:
+        case Stored():
+            raise CredentialError(f"{source} is kept in the vault: its book has it")
         case Literal(secret):
             value = secret.reveal()
         case Env(name):

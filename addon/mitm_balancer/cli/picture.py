@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mitm_balancer.accounts.book import AccountBook
+from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.cli.bus import Proxy, opened, proxy_state, running
 from mitm_balancer.cli.status_usage import UsagePicture, usage_pictures
-from mitm_balancer.config import AccountSpec, Config
+from mitm_balancer.config import AccountSpec, Config, Stored
+from mitm_balancer.roster import merge
 from mitm_balancer.store import CooldownRow, remaining
 
 
@@ -63,13 +66,16 @@ class Picture:
 
 
 def take(home: Path, config: Config, config_file: Path) -> Picture:
-    """Look once. Reads only; a home without a store is one without cooldowns."""
+    """Look once. Reads only; a home without a store is one without cooldowns and stored accounts."""
     now = time.time()
     with opened(home) as store:
+        stored = AccountBook(store, Vault.open(home)).all() if store is not None else []
         rows = store.cooldowns() if store is not None else []
         health = store.healthy if store is not None else None
         today = store.usage(time.strftime("%Y-%m-%d", time.localtime(now))) if store is not None else []
         usage = usage_pictures(today, store.windows() if store is not None else [], now)
+    merged, account_problems = merge(config, stored)
+    unusable = {account.name: account.problem for account in stored if account.problem}
     proxy = running(home)
     state = proxy_state(home) if proxy is not None else {}
     if proxy is not None and state.get("pid") != proxy.pid:
@@ -86,11 +92,19 @@ def take(home: Path, config: Config, config_file: Path) -> Picture:
         balancing=config.balancing,
         proxy=_proxy(proxy, state),
         problems=tuple(
-            str(problem) for problem in (health, state.get("store_problem"), state.get("config_problem")) if problem
+            str(problem)
+            for problem in (health, state.get("store_problem"), state.get("config_problem"), *account_problems)
+            if problem
         ),
         accounts=tuple(
-            _account(spec, cooling.get(spec.name, []), usage.get(spec.name, UsagePicture()), state)
-            for spec in config.accounts
+            _account(
+                spec,
+                cooling.get(spec.name, []),
+                usage.get(spec.name, UsagePicture()),
+                state,
+                unusable.get(spec.name, "") if isinstance(spec.credential, Stored) else "",
+            )
+            for spec in merged.accounts
         ),
     )
 
@@ -106,9 +120,9 @@ def _proxy(proxy: Proxy | None, state: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _account(
-    spec: AccountSpec, cooldowns: list[Cooldown], usage: UsagePicture, state: dict[str, Any]
+    spec: AccountSpec, cooldowns: list[Cooldown], usage: UsagePicture, state: dict[str, Any], unusable: str
 ) -> AccountPicture:
-    problem = str((state.get("credential_problems") or {}).get(spec.name, ""))
+    problem = unusable or str((state.get("credential_problems") or {}).get(spec.name, ""))
     if not spec.enabled:
         word = "disabled"
     elif problem:

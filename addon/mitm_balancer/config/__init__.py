@@ -18,7 +18,7 @@ from mitm_balancer.config.model import (
     UserRule,
 )
 from mitm_balancer.config.reading import load, parse
-from mitm_balancer.config.sources import Command, CredentialSource, Env, File, Keyring, Literal
+from mitm_balancer.config.sources import Command, CredentialSource, Env, File, Keyring, Literal, Stored
 from mitm_balancer.config.urls import BaseUrl
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "Policy",
     "Priority",
     "RoutingWeights",
+    "Stored",
     "UserRule",
     "load",
     "parse",

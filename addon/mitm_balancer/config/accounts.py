@@ -94,6 +94,11 @@ def _identity(value: Value) -> tuple[tuple[str, str], ...]:
     return tuple((word, found) for word, entry in table.entries.items() if (found := entry.take(_id)) is not None)
 
 
+def sendable_identity(words: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Those of the words that travel beside a credential and may: they go into headers, paths and bodies."""
+    return tuple((word, words[word]) for word in IDENTITY if _ID.fullmatch(words.get(word, "")))
+
+
 def _id(value: Value) -> str:
     found = text(value)
     if not _ID.fullmatch(found):

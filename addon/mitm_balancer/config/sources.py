@@ -58,4 +58,14 @@ class Keyring:
         return f"keyring entry {self.name}"
 
 
-type CredentialSource = Literal | Env | File | Command | Keyring
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An account of the store, by its name; `accounts.book` has the credential."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"the stored account {self.name}"
+
+
+type CredentialSource = Stored | Literal | Env | File | Command | Keyring

@@ -37,7 +37,12 @@ class BaseUrl:
 
 def base_url(value: Value) -> BaseUrl:
     """A check. The URL is never quoted back: it may hold a password by mistake."""
-    url, port = _split(text(value))
+    return read_base_url(text(value))
+
+
+def read_base_url(given: str) -> BaseUrl:
+    """The same for a text. Raises BadValueError."""
+    url, port = _split(given)
     host = (url.hostname or "").rstrip(".")
     if url.scheme not in _DEFAULT_PORTS or not _is_host(host):
         raise BadValueError("expected an https:// URL with a host name or an address")

@@ -52,6 +52,12 @@ class Owners:
         self._known[key] = found
         return found[0]
 
+    def rename(self, old: str, new: str) -> None:
+        """The account has another name now."""
+        for key, (account, at) in self._known.items():
+            if account == old:
+                self._known[key] = (new, at)
+
     def restore(self, rows: Iterable[tuple[str, str, float]], now: float) -> None:
         """Take (key, account, when it was learnt) from before a restart, oldest first. What is known here stays."""
         for key, account, at in rows:

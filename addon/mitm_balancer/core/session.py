@@ -57,6 +57,12 @@ class Bindings:
             del self._known[oldest]
             self._written.pop(oldest, None)
 
+    def rename(self, old: str, new: str) -> None:
+        """The account has another name now."""
+        for key, (account, at) in self._known.items():
+            if account == old:
+                self._known[key] = (new, at)
+
     def worth_writing(self, key: str, now: float) -> bool:
         """Whether what was written of it is too old; it counts as written then."""
         written = self._written.get(key)

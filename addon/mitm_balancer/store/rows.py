@@ -93,6 +93,10 @@ class KnownRows:
         """This process writes it."""
         self._rows[row.name, row.model] = row
 
+    def forget(self, name: str) -> None:
+        """Whatever is stored under that account's name from now on is news."""
+        self._rows = {key: row for key, row in self._rows.items() if key[0] != name}
+
     def unknown(self, rows: Iterable[CooldownRow]) -> list[CooldownRow]:
         """Those that are news; they are known from now on."""
         found = [row for row in rows if self._rows.get((row.name, row.model)) != row]

@@ -17,8 +17,11 @@ type Migration = Callable[[Database], None]
 
 MIGRATIONS: list[Migration] = []
 
-KEPT_ON_REPAIR = ("cooldowns", "account_flags", "state", "owners", "bindings", "settings")
-"""What is worth carrying over from a damaged file: small, and a lost cooldown breaks P8."""
+KEPT_ON_REPAIR = (
+    "cooldowns", "account_flags", "state", "owners", "bindings", "settings",
+    "accounts", "pending_accounts", "dismissed",
+)  # fmt: skip
+"""What is worth carrying over from a damaged file: small; P8 is about cooldowns and tokens."""
 
 OWNERS_SECRET = "owners-secret"  # noqa: S105 - the name of a row of `state`, not its value
 """Keys the fingerprints of resource ids: made once per database, so that they mean nothing outside of it."""
@@ -148,3 +151,43 @@ def m005_bindings(db: Database) -> None:
 @migration
 def m006_settings(db: Database) -> None:
     db.table("settings").create({"key": str, "value": str, "at": float}, pk="key", not_null={"value", "at"})
+
+
+@migration
+def m007_accounts(db: Database) -> None:
+    # `sealed` is what accounts.vault makes: no column holds a secret in the clear.
+    db.table("accounts").create(
+        {
+            "id": str,
+            "provider": str,
+            "alias": str,
+            "kind": str,
+            "generation": int,
+            "expires_at": float,
+            "sealed": bytes,
+            "settings": str,
+            "source": str,
+            "created_at": float,
+            "updated_at": float,
+            "last_used_at": float,
+        },
+        pk="id",
+        not_null={"provider", "alias", "kind", "generation", "settings", "source", "created_at", "updated_at"},
+    )
+    db.table("accounts").create_index(["provider", "alias"], unique=True)
+    db.table("pending_accounts").create(
+        {
+            "id": str,
+            "provider": str,
+            "kind": str,
+            "expires_at": float,
+            "sealed": bytes,
+            "source": str,
+            "captured_at": float,
+        },
+        pk="id",
+        not_null={"provider", "kind", "source", "captured_at"},
+    )
+    db.table("dismissed").create(
+        {"fingerprint": str, "provider": str, "at": float}, pk="fingerprint", not_null={"provider", "at"}
+    )

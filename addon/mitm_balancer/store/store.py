@@ -142,6 +142,10 @@ class Store:
         """All rows of a query; none when the database cannot be read (`healthy` tells why). Blocks."""
         return self._read(query, params) or []
 
+    def try_read(self, query: str, params: tuple[object, ...] = ()) -> list[tuple[Any, ...]] | None:
+        """All rows of a query; None when the database cannot be read, so that nobody takes that for "no rows"."""
+        return self._read(query, params)
+
     # Settings: what commands have set, over what the configuration says. Durable.
 
     def set_setting(self, key: str, value: object) -> Future[bool]:

@@ -1,0 +1,101 @@
+"""The stored accounts of a running proxy: what was read of them last, and what has become of each since then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mitm_balancer.accounts.book import AccountBook
+from mitm_balancer.accounts.model import StoredAccount
+from mitm_balancer.accounts.vault import Vault
+from mitm_balancer.overrides import ACTIVE
+from mitm_balancer.secrets import Secret
+from mitm_balancer.store import CooldownRow, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at the store gave."""
+
+    accounts: Sequence[StoredAccount] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    flags: Mapping[str, Mapping[str, str | bool | None]] = field(default_factory=dict)
+    cooldowns: Iterable[CooldownRow] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fates:
+    """What has become of accounts between two looks, by name."""
+
+    renamed: Mapping[str, str]
+    """Old name -> new name."""
+    others: frozenset[str]
+    """Gone, or of another owner under the same name: nothing that was learnt of them holds."""
+    renewed: frozenset[str]
+    """The same account with another credential."""
+
+
+class StoredAccounts:
+    """Reads the store for the App. Without a store there are none."""
+
+    def __init__(self, store: Store | None, home: Path) -> None:
+        self.store = store
+        self.vault = Vault.open(home)
+        self.book = AccountBook(store, self.vault) if store is not None else None
+        self.accounts: Sequence[StoredAccount] = ()
+        self.secrets: Mapping[str, Secret] = {}
+        """What each sends, by its name."""
+        self.problems: Mapping[str, str] = {}
+        """Why some send nothing, by name."""
+        self.order = asyncio.Lock()
+        """One look at a time, so that an older one is never taken after a newer one."""
+        self._revision = 0
+
+    def look(self) -> Look:
+        """Read everything that other processes may have changed. Blocks."""
+        if self.store is None or self.book is None:
+            return Look()
+        self._revision = self.book.revision
+        return Look(self.book.all(), self.store.settings(), self.store.account_flags(), self.store.cooldowns())
+
+    def changed(self) -> bool:
+        """Whether there is something new to look at. Blocks."""
+        if self.store is None or self.book is None:
+            return False
+        return self.store.changed() or self.book.revision != self._revision
+
+    def take(self, accounts: Sequence[StoredAccount]) -> Fates:
+        """These are the accounts now."""
+        old, self.accounts = self.accounts, accounts
+        self.secrets = {a.name: a.credential.secret for a in accounts if a.credential is not None}
+        self.problems = {a.name: a.problem for a in accounts if a.problem}
+        return fates(old, accounts)
+
+
+def fates(old: Iterable[StoredAccount], new: Iterable[StoredAccount]) -> Fates:
+    """Compare two looks."""
+    now = {account.id: account for account in new}
+    renamed: dict[str, str] = {}
+    others: set[str] = set()
+    renewed: set[str] = set()
+    for before in old:
+        after = now.get(before.id)
+        if after is None:
+            others.add(before.name)
+            continue
+        if after.name != before.name:
+            renamed[before.name] = after.name
+        if after.generation != before.generation:
+            renewed.add(after.name)
+    return Fates(renamed, frozenset(others), frozenset(renewed))
+
+
+def chosen(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Provider -> the account that the user chose (`balancer accounts use`)."""
+    found = settings.get(ACTIVE)
+    if not isinstance(found, dict):
+        return {}
+    return {str(provider): name for provider, name in found.items() if isinstance(name, str)}
