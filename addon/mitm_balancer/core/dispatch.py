@@ -12,18 +12,21 @@ What may follow a failed attempt:
   server or transport failure          at most 2 extra attempts, paid from the retry budget: another account, or, when
                                        it is the provider (P3) or nobody else is there, the same one after a backoff
   ambiguous (sent, no answer)          as a server failure, but once only, and only with `retry_ambiguous`
+  a provider's second server failure   the next provider of the row, where the operator enabled one (`core.chain`)
   the request's own fault              nothing, unless the driver could take the fault out of it (`retry_same`)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mitm_balancer.core.admission import Seat
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.health import Cooldown, Health
-from mitm_balancer.core.priority import Priority, Rejected, TargetInfo
+from mitm_balancer.core.leaving import WORTH_WAITING, behind, faulty, soonest
+from mitm_balancer.core.order import Order
+from mitm_balancer.core.priority import Rejected, TargetInfo
 from mitm_balancer.core.rng import Rng
 from mitm_balancer.core.scope import ScopeLearner
 from mitm_balancer.core.session import Tie
@@ -45,7 +48,7 @@ class Dispatch:
 
     provider: str
     model: str
-    priority: Priority
+    priority: Order
     health: Health
     budget: RetryBudget
     scope: ScopeLearner
@@ -109,19 +112,30 @@ class Dispatch:
             return self._only(now)
         if not self.attempts and (preferred := self._preferred(now)) is not None:
             return preferred
+        if (beyond := behind(self.priority, self.attempts)) and (step := self._choose(beyond, now)) is not None:
+            self._again, self._paused = None, False
+            return step
         if self._again is not None and (step := self._same_account(now)) is not None:
             return step
+        name = faulty(self.attempts)
+        order = self.priority if name is None else self.priority.near(name)
+        return self._choose(order, now) or self._nobody_new(now)
+
+    def _choose(self, order: Order, now: float) -> Step | None:
+        """Go to the one that this order puts first; None: it has nobody."""
         home = None if self.tie is None else self.tie.home(now)
         without = self._round | self._spent()
-        selection = self.priority.select(self.model, self.health, now, without=without, bound=home)
+        selection = order.select(self.model, self.health, now, without=without, bound=home)
         self.rejected = selection.rejected
         if selection.busy or (selection.chosen is not None and self.seat is not None and self.seat.full):
             return self._queue(frozenset(selection.busy) or None, now)
-        if selection.chosen is not None:
-            if self.attempts and (unpaid := self._pay(selection.chosen, now)) is not None:
-                return unpaid
-            return self._attempt(selection.chosen, selection.because if not self.attempts else "redispatch", now)
-        return self._nobody_new(now)
+        if selection.chosen is None:
+            return None
+        if (soon := self._worth_waiting(selection.chosen, now)) is not None:
+            return soon
+        if self.attempts and (unpaid := self._pay(selection.chosen, now)) is not None:
+            return unpaid
+        return self._attempt(selection.chosen, "redispatch" if self.attempts else selection.because, now)
 
     def ended(self, outcome: Outcome, now: float) -> None:
         """How the attempt that `next` gave has ended."""
@@ -133,17 +147,17 @@ class Dispatch:
         self.attempts.append((target.name, outcome))
         self._learn(target.name, outcome, now)
         if outcome.ok:
-            if self.tie is not None and self.pin is None:
+            if self.tie is not None and self.pin is None and target.provider == self.provider:
                 self.tie.served(target.name, now, moves=self._lost_home(target.name, now))
             if target.name not in (self.pin, self.prefer, self._home):
                 # Who had to serve, or had served before, says nothing about who serves next.
                 self.priority.served(target.name)
-            self.scope.succeeded(self.provider)
-        elif _is_server_failure(outcome):
+            self.scope.succeeded(target.provider)
+        elif outcome.server_failure:
             self._server_failures += 1
             self._ambiguous += outcome.ambiguous
-            self.scope.failed(self.provider, target.name, now)
-            if self.scope.provider_wide(self.provider, now):
+            self.scope.failed(target.provider, target.name, now)
+            if self.scope.provider_wide(target.provider, now):
                 self._again = self._warmest()
 
     def retry_same(self, because: str, now: float) -> bool:
@@ -179,14 +193,18 @@ class Dispatch:
         return self.attempts[-1][1] if self.attempts else None
 
     def _learn(self, name: str, outcome: Outcome, now: float) -> None:
-        known = self.priority.around.known
-        known.vitals.ended(name, self.model, outcome, now - self._attempted, now)
-        if cooldown := self.health.record(name, self.model, outcome, now):
+        known, model = self.priority.around.known, self.model_of(name)
+        known.vitals.ended(name, model, outcome, now - self._attempted, now)
+        if cooldown := self.health.record(name, model, outcome, now):
             self.on_cooldown(cooldown)
             if cooldown.verdict in _ABOUT_QUOTA:
                 known.evidence.learnt(name, cooldown.model, cooldown.until, now)
         elif outcome.ok:
-            known.evidence.served(name, self.model, self._attempted)
+            known.evidence.served(name, model, self._attempted)
+
+    def model_of(self, name: str) -> str:
+        """What this account is asked for: its provider may have another word for the model."""
+        return self.priority.model_of(name, self.model)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -217,7 +235,7 @@ class Dispatch:
 
     def _warmest(self) -> str:
         """The account that this request would rather stay on: the first that failed by the provider's fault."""
-        failed = [name for name, outcome in self.attempts if _is_server_failure(outcome)]
+        failed = [name for name, outcome in self.attempts if outcome.server_failure]
         return next((name for name in failed if self._tried[name] < 2), failed[-1])
 
     def _may_go_on(self, now: float) -> Stop | None:
@@ -234,7 +252,7 @@ class Dispatch:
             return Stop("max_attempts reached")
         if now - self.started >= self.policy.deadline:
             return Stop("deadline reached")
-        if _is_server_failure(outcome):
+        if outcome.server_failure:
             if self._extra >= SERVER_EXTRA:
                 return Stop("server failures: extra attempts used up")
             if outcome.ambiguous and (not self.policy.retry_ambiguous or self._ambiguous > 1):
@@ -248,7 +266,7 @@ class Dispatch:
         last = self.attempts[-1][1]
         if not (last.definite_refusal or self._free(last) or self.budget.withdraw(now)):
             return Stop("retry budget empty")
-        self._extra += _is_server_failure(last)
+        self._extra += last.server_failure
         return None
 
     @staticmethod
@@ -282,7 +300,11 @@ class Dispatch:
         """It waited for one certain account; None: that one has begun to cool meanwhile."""
         assert self._for_slot is not None
         (target, because), self._for_slot = self._for_slot, None
-        if self.pin is None and self.policy.failover and self.health.cooldown(target.name, self.model, now):
+        if (
+            self.pin is None
+            and self.policy.failover
+            and self.health.cooldown(target.name, self.model_of(target.name), now)
+        ):
             return None
         return self._attempt(target, because, now)
 
@@ -292,7 +314,7 @@ class Dispatch:
             return self._queue(frozenset({target.name}), now)
         # The session decided, not the strategy: its serving there says nothing about where others go.
         self._home = None if self.tie is None else self.tie.home(now)
-        if self.tie is not None and self.pin is None:
+        if self.tie is not None and self.pin is None and target.provider == self.provider:
             self.tie.begins(target.name, now)
         self._tried[target.name] = self._tried.get(target.name, 0) + 1
         self._round.add(target.name)
@@ -317,7 +339,7 @@ class Dispatch:
             self._paused = True
             return Pause(seconds, "server failure: backing off on the warm account")
         self._again, self._paused = None, False
-        if self.health.cooldown(name, self.model, now) is not None:
+        if self.health.cooldown(name, self.model_of(name), now) is not None:
             return None
         self._extra += 1
         return self._attempt(self._target(name), "retry after backoff", now)
@@ -327,36 +349,42 @@ class Dispatch:
         if (warm := self._warm(now)) is not None:
             self._again = warm
             return self.next(now)
-        wait = self._soonest(now, self._spent())
+        if faulty(self.attempts) is not None and (step := self._choose(self.priority, now)) is not None:
+            return step
+        wait = soonest(self.priority, self.model, self.health, now, self._spent())
         left = min(self.policy.hold - self.held, self.policy.deadline - (now - self.started))
         if wait is not None and wait <= left and self.policy.failover:
             self.held += wait
             self._round.clear()
             return Pause(wait, "every account is cooling: holding until the first is back")
-        wait = self._soonest(now, ())
+        wait = soonest(self.priority, self.model, self.health, now, ())
         if wait is not None:
             return Stop("every account is cooling", exhausted=True, wait=wait)
         return Stop("every account was refused") if self.attempts else Stop("no account can serve this", empty=True)
 
     def _warm(self, now: float) -> str | None:
         """The account of the last server failure, unless it began to cool: a short backoff may be all it needs."""
-        name = next((name for name, outcome in reversed(self.attempts) if _is_server_failure(outcome)), None)
-        if name is None or self.health.cooldown(name, self.model, now) is not None:
+        name = next((name for name, outcome in reversed(self.attempts) if outcome.server_failure), None)
+        if name is None or self.health.cooldown(name, self.model_of(name), now) is not None:
             return None
-        last_resort = _is_server_failure(self.attempts[-1][1])
+        last_resort = self.attempts[-1][1].server_failure
         return name if last_resort or (self._tried[name] < 2 and self._extra < SERVER_EXTRA) else None
 
     def _spent(self) -> set[str]:
         return {name for name, count in self._tried.items() if count >= 2}
 
-    def _soonest(self, now: float, without: Container[str]) -> float | None:
-        """Seconds until the first target that waiting brings back; None: waiting helps nobody."""
-        blocks = (
-            self.priority.blocked(target, self.model, self.health, now)
-            for target in self.priority.targets
-            if target.name not in without
-        )
-        return min((max(0.0, b.until - now) for b in blocks if b and b.until is not None and b.waitable), default=None)
+    def _worth_waiting(self, chosen: TargetInfo, now: float) -> Step | None:
+        """A moment's wait, if a provider in front of the chosen one is back so soon."""
+        before = self.priority.before(chosen.name)
+        if before is None or not self.policy.failover:
+            return None
+        wait = soonest(before, self.model, self.health, now, self._spent(), cooling=True)
+        left = min(WORTH_WAITING, self.policy.hold - self.held, self.policy.deadline - (now - self.started))
+        if wait is None or wait > left:
+            return None
+        self.held += wait
+        self._round.clear()
+        return Pause(wait, "its own provider is back in a moment: holding")
 
     def _target(self, name: str) -> TargetInfo:
         target = self.priority.find(name)
@@ -370,11 +398,3 @@ class Dispatch:
 
 
 _ABOUT_QUOTA = frozenset({Verdict.RATE_LIMITED, Verdict.QUOTA_EXHAUSTED})
-
-
-def _is_server_failure(outcome: Outcome) -> bool:
-    return outcome.capacity or outcome.verdict in (
-        Verdict.TRANSIENT_SERVER_FAILURE,
-        Verdict.TRANSPORT_FAILURE,
-        Verdict.INTERRUPTED_EXECUTION,
-    )

@@ -14,6 +14,7 @@ from mitm_balancer.core.changes import Changes
 from mitm_balancer.core.health import Block, Health
 from mitm_balancer.core.lane import Lane
 from mitm_balancer.core.operator import States
+from mitm_balancer.core.order import Order
 from mitm_balancer.core.strategies import BY_NAME, Known, Strategy
 from mitm_balancer.core.target import TargetInfo, allows
 
@@ -43,6 +44,8 @@ class Selection:
     because: str = ""
     busy: tuple[str, ...] = ()
     """Nobody was chosen, and these lack nothing but a free slot: the request may wait for one."""
+    last_resort: bool = False
+    """Our own breaker holds the chosen one back, and there is nobody else."""
 
 
 @dataclass(slots=True)
@@ -53,13 +56,13 @@ class Circumstances:
     states: States = field(default_factory=States)
 
 
-class Priority:
+class Priority(Order):
     """Picks for one provider. `active` is the account that served last, by which most strategies stay."""
 
     def __init__(
         self, targets: Sequence[TargetInfo], strategy: str = "priority", around: Circumstances | None = None
     ) -> None:
-        self.targets = tuple(targets)
+        self.targets: Sequence[TargetInfo] = tuple(targets)
         self.around = around if around is not None else Circumstances()
         self.strategy: Strategy = BY_NAME[strategy](self.targets, self.around.known)
         self.active: str | None = None
@@ -190,4 +193,4 @@ class Priority:
         rejected = [
             Rejected(self.targets[n].name, b) for n, b in blocked if chosen is None or self.targets[n] is not chosen
         ][:REJECTED_KEPT]
-        return Selection(chosen, tuple(rejected), "last one left" if chosen else "", busy)
+        return Selection(chosen, tuple(rejected), "last one left" if chosen else "", busy, chosen is not None)

@@ -78,6 +78,11 @@ class Outcome:
         return self.verdict in _DEFINITE and not self.capacity
 
     @property
+    def server_failure(self) -> bool:
+        """The provider's servers, its network or ours: another attempt is paid from the budget (P2)."""
+        return self.capacity or self.verdict in _FAULTS
+
+    @property
     def ambiguous(self) -> bool:
         """The whole request left and nothing came back: a second try may be billed twice (P5)."""
         return self.verdict is Verdict.TRANSPORT_FAILURE and self.sent is Sent.ALL
@@ -93,5 +98,7 @@ _DEFINITE = frozenset(
         Verdict.MODEL_UNAVAILABLE,
     }
 )
+
+_FAULTS = frozenset({Verdict.TRANSIENT_SERVER_FAILURE, Verdict.TRANSPORT_FAILURE, Verdict.INTERRUPTED_EXECUTION})
 
 SUCCESS = Outcome(Verdict.SUCCESS)

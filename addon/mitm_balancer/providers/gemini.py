@@ -22,4 +22,5 @@ PROVIDER = Provider(
     forms=(CredentialForm(Auth(header="x-goog-api-key")),),
     companions=frozenset({"x-goog-user-project"}),
     errors=ERRORS,
+    entries=((Dialect.GEMINI, "/v1beta"), (Dialect.OPENAI_CHAT, "/v1beta/openai")),
 )

@@ -156,6 +156,8 @@ class Provider:
     """(path of JSON keys with dots, account field): spliced into the request body from the chosen account."""
     account_path: tuple[tuple[str, str], ...] = ()
     """(regular expression with one group, account field): that part of the path is replaced by the account's."""
+    entries: tuple[tuple[Dialect, str], ...] = ()
+    """(dialect, base path): where other providers' clients enter; none: as `paths` spells out (`entries.py`)."""
     needs_base_url: bool = False
     """The hosts are the account's own: nothing is claimed until an account states its `base_url`."""
     custom: bool = field(default=False)

@@ -32,4 +32,5 @@ PROVIDER = Provider(
     dialect=Dialect.OPENAI_CHAT,
     paths=(PathRule("/zen/go/v1/usage", PathKind.CONTROL), *_plan("/zen/go/v1"), *_plan("/zen/v1")),
     errors=ERRORS,
+    entries=tuple((dialect, "/zen/v1") for dialect in Dialect),  # the Go plan has its own: state it as `base_url`
 )
