@@ -7,16 +7,18 @@ or of a hand that edits the database, must not stop traffic.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mitm_balancer.config import STRATEGIES, AccountSpec, Config, MatrixEntry, Priority
+from mitm_balancer.config import STRATEGIES, AccountSpec, Config, MatrixEntry, Pin, Priority
+from mitm_balancer.core.matrix import Rename
 
 BALANCING, STRATEGY, MATRIX, ORDER, ACTIVE, PINS = "balancing", "strategy", "matrix", "order", "active", "pins"
 """Keys of the settings.
 
 `balancing`: bool. `strategy`: its name. `matrix`: [{provider, model, enabled}], the whole list. `order`: {account:
-priority}. `active`: {provider: account} and `pins` are no part of a configuration: the App obeys them itself.
+priority}. `pins`: [{account, model, session}]. `active`: {provider: account} is no part of a configuration: the App
+obeys it itself.
 """
 
 
@@ -26,7 +28,7 @@ def apply(config: Config, settings: Mapping[str, Any]) -> Config:
     return dataclasses.replace(
         config,
         balancing=balancing if isinstance(balancing, bool) else config.balancing,
-        priority=_priority(config.priority, settings.get(STRATEGY), settings.get(MATRIX)),
+        priority=_priority(config.priority, settings.get(STRATEGY), settings.get(MATRIX), settings.get(PINS)),
         accounts=_ordered(config.accounts, settings.get(ORDER)),
     )
 
@@ -42,28 +44,43 @@ def told(config: Config, settings: Mapping[str, Any]) -> list[str]:
     if counts.priority.providers != config.priority.providers:
         lines.append("the providers have another order")
     before = {spec.name: spec.priority for spec in config.accounts}
+    if counts.priority.pins != config.priority.pins:
+        lines.append("there are more pins")
     moved = [spec.name for spec in counts.accounts if before[spec.name] != spec.priority]
     if moved:
         lines.append(f"moved in the order: {', '.join(moved)}")
     return lines
 
 
-def _priority(priority: Priority, strategy: object, matrix: object) -> Priority:
+def _priority(priority: Priority, strategy: object, matrix: object, pins: object) -> Priority:
     if isinstance(strategy, str) and strategy in STRATEGIES:
         priority = dataclasses.replace(priority, strategy=strategy)
     if isinstance(matrix, list):
         entries = (_entry(row) for row in matrix)
         priority = dataclasses.replace(priority, providers=tuple(entry for entry in entries if entry is not None))
-    return priority
+    given = tuple(_pins(pins))  # before those of the file: the first that fits decides
+    return dataclasses.replace(priority, pins=(*given, *priority.pins)) if given else priority
 
 
 def _entry(row: object) -> MatrixEntry | None:
     if not isinstance(row, dict) or not isinstance(row.get("provider"), str):
         return None
-    model = row.get("model")
-    return MatrixEntry(
-        row["provider"], model if isinstance(model, str) else None, row.get("enabled", True) is not False
-    )
+    return MatrixEntry(row["provider"], _model(row.get("model")), row.get("enabled", True) is not False)
+
+
+def _model(model: object) -> Rename:
+    if isinstance(model, dict):
+        return tuple((glob, name) for glob, name in model.items() if isinstance(name, str)) or None
+    return model if isinstance(model, str) and model else None
+
+
+def _pins(pins: object) -> Iterator[Pin]:
+    for row in pins if isinstance(pins, list) else ():
+        if isinstance(row, dict) and isinstance(row.get("account"), str):
+            fields = (row.get(name) for name in ("model", "session"))
+            model, session = (found if isinstance(found, str) else "" for found in fields)
+            if model or session:
+                yield Pin(row["account"], model, session)
 
 
 def _ordered(accounts: Sequence[AccountSpec], order: object) -> tuple[AccountSpec, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mitm_balancer import overrides
-from mitm_balancer.config import Config, MatrixEntry, parse
+from mitm_balancer.config import Config, MatrixEntry, Pin, parse
 
 CONFIG = parse(
     """\
@@ -66,3 +66,22 @@ def test_bad_rows_of_the_matrix_do_not_take_the_good_ones_with_them() -> None:
     counts = overrides.apply(Config(), {"matrix": [7, {"model": "x"}, {"provider": "openai", "model": 3}]})
 
     assert counts.priority.providers == (MatrixEntry("openai"),)
+
+
+def test_pins_of_commands_come_before_those_of_the_file() -> None:
+    config = parse("priority: {pins: [{account: p/file, model: '*'}]}", "c")
+    rows = [
+        {"account": "p/a", "model": "m*"},
+        {"account": "p/b"},
+        {"model": "m"},
+        7,
+        {"account": "p/c", "session": "s"},
+    ]
+    counts = overrides.apply(config, {"pins": rows})
+    assert counts.priority.pins == (Pin("p/a", "m*"), Pin("p/c", "", "s"), Pin("p/file", "*"))
+    assert overrides.told(config, {"pins": rows}) == ["there are more pins"]
+
+
+def test_a_model_by_glob_survives_the_store() -> None:
+    counts = overrides.apply(Config(), {"matrix": [{"provider": "zai", "model": {"*haiku*": "glm-air", "*": "glm"}}]})
+    assert counts.priority.providers == (MatrixEntry("zai", (("*haiku*", "glm-air"), ("*", "glm"))),)

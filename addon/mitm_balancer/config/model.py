@@ -15,8 +15,12 @@ from mitm_balancer.config.checks import auto_or, boolean, milliseconds, number, 
 from mitm_balancer.config.nodes import Value
 from mitm_balancer.config.sources import CredentialSource
 from mitm_balancer.config.urls import BaseUrl
+from mitm_balancer.core.matrix import Across
+from mitm_balancer.core.matrix import Row as MatrixEntry
 from mitm_balancer.providers.model import ErrorRule, Provider
 from mitm_balancer.providers.registry import BUILTIN
+
+__all__ = ["MatrixEntry"]
 
 VERSION = 1
 
@@ -98,20 +102,26 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class MatrixEntry:
-    """One row of the priority matrix: a provider, for one model (glob) or for all (None)."""
+class Pin:
+    """The one account that may serve what fits; the fields that are set must fit."""
 
-    provider: str
-    model: str | None = None
-    enabled: bool = True
+    account: str
+    """provider/alias."""
+    model: str = ""
+    """A glob over the client's model; empty: any."""
+    session: str = ""
+    """The agent's own id of a conversation, or the fingerprint that a trace shows; empty: any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Priority:
-    """Which strategy orders the targets, and the providers' order."""
+    """Which strategy orders the targets, the providers' order, and what is tied to one account."""
 
     strategy: str = "priority"
+    across: Across = "return"
     providers: tuple[MatrixEntry, ...] = ()
+    """One row for each provider."""
+    pins: tuple[Pin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from typing import Any
 
 import yaml
 
-from mitm_balancer.config.accounts import known_provider, read_accounts
-from mitm_balancer.config.checks import boolean, one_of, optional, text, whole
+from mitm_balancer.config.accounts import read_accounts
+from mitm_balancer.config.checks import boolean, whole
 from mitm_balancer.config.errors import ConfigError, ConfigErrors
-from mitm_balancer.config.model import STRATEGIES, VERSION, Config, MatrixEntry, Policy, Priority
+from mitm_balancer.config.model import VERSION, Config, Policy, Priority
 from mitm_balancer.config.nodes import Report, Value
+from mitm_balancer.config.priority import read_priority
 from mitm_balancer.config.providers import read_providers
 from mitm_balancer.config.rules import read_rules
-from mitm_balancer.providers.model import Provider
 
 KEYS = ("version", "balancing", "accounts", "providers", "rules", "priority", "policy")
 
@@ -73,7 +73,7 @@ def _config(root: Value, folder: Path) -> Config:
         balancing=table.get("balancing", boolean, True),
         accounts=table.get("accounts", _or_empty(lambda value: read_accounts(value, known, folder)), ()),
         rules=table.get("rules", _or_empty(lambda value: read_rules(value, known)), ()),
-        priority=table.get("priority", _or_empty(lambda value: _priority(value, known)), None) or Priority(),
+        priority=table.get("priority", _or_empty(lambda value: read_priority(value, known)), None) or Priority(),
         policy=table.get("policy", _or_empty(functools.partial(_settings, schema=Policy)), None) or Policy(),
     )
 
@@ -102,27 +102,6 @@ def _settings(value: Value, schema: type[Any]) -> Any:
 def _crosscheck(value: Value, settings: Any) -> None:
     if getattr(settings, "max_ms", 0) < getattr(settings, "base_ms", 0):
         value.bad("expected max_ms to be at least base_ms")
-
-
-def _priority(value: Value, known: dict[str, Provider]) -> Priority:
-    table = value.table(("strategy", "providers"))
-    rows: list[MatrixEntry] = []
-    for entry in table.get("providers", _or_empty(Value.items), None) or []:
-        row = entry.take(lambda entry: _row(entry, known))
-        if row is None:
-            continue
-        if (row.provider, row.model) in {(other.provider, other.model) for other in rows}:
-            entry.bad("this provider and model stand in the list twice")
-        rows.append(row)
-    return Priority(table.get("strategy", one_of(*STRATEGIES), "priority"), tuple(rows))
-
-
-def _row(value: Value, known: dict[str, Provider]) -> MatrixEntry | None:
-    table = value.table(("provider", "model", "enabled"))
-    provider = table.need("provider", lambda entry: known_provider(entry, known), "the name of a provider")
-    model = table.get("model", optional(text), None)
-    enabled = table.get("enabled", boolean, True)
-    return None if provider is None else MatrixEntry(provider, model, enabled)
 
 
 def _compose(content: str, report: Report) -> yaml.Node | None:

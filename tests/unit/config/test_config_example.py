@@ -74,4 +74,5 @@ def test_its_examples_work() -> None:
         ("corp", (418,), ("teapot",)),
         (None, (), ("content_blocked",)),
     ]
-    assert len(config.priority.providers) == 2
+    assert [row.provider for row in config.priority.providers] == ["anthropic", "zai", "kimi", "corp"]
+    assert [pin.account for pin in config.priority.pins] == ["anthropic/work"]

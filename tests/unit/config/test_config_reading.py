@@ -17,6 +17,7 @@ from mitm_balancer.config import (
     Keyring,
     Literal,
     MatrixEntry,
+    Pin,
     Policy,
     load,
     parse,
@@ -96,12 +97,38 @@ def test_policy_is_merged_over_the_defaults() -> None:
 
 
 def test_the_matrix() -> None:
-    text = "priority: {strategy: drain, providers: [{provider: openai}, {provider: openai, model: 'gpt-*'}]}"
+    text = """\
+priority:
+  strategy: drain
+  across: stay
+  providers:
+    - {provider: openai}
+    - {provider: zai, model: glm-4.6, enabled: false}
+    - {provider: kimi, model: {"*haiku*": k1, "*": k2}}
+"""
     priority = parse(text, "c").priority
-    assert priority.strategy == "drain"
-    assert priority.providers == (MatrixEntry("openai"), MatrixEntry("openai", "gpt-*"))
-    assert errors("priority: {providers: [{provider: openai}, {provider: openai, model: null}]}") == [
-        "config.yaml:1: priority.providers[1]: this provider and model stand in the list twice"
+    assert (priority.strategy, priority.across) == ("drain", "stay")
+    assert priority.providers == (
+        MatrixEntry("openai"),
+        MatrixEntry("zai", "glm-4.6", False),
+        MatrixEntry("kimi", (("*haiku*", "k1"), ("*", "k2"))),
+    )
+    assert errors("priority: {providers: [{provider: openai}, {provider: openai, model: x}]}") == [
+        "config.yaml:1: priority.providers[1]: this provider stands in the list twice"
+    ]
+    assert errors("priority: {providers: [{provider: openai, model: {}}]}") == [
+        "config.yaml:1: priority.providers[0].model: expected a model, null, or {GLOB: MODEL, ...}"
+    ]
+
+
+def test_pins() -> None:
+    text = "priority: {pins: [{model: 'claude-opus-*', account: anthropic/work}, {session: s-1, account: zai/a}]}"
+    assert parse(text, "c").priority.pins == (Pin("anthropic/work", "claude-opus-*"), Pin("zai/a", "", "s-1"))
+    assert errors("priority: {pins: [{account: anthropic/work}]}") == [
+        "config.yaml:1: priority.pins[0]: expected model: GLOB or session: ID: what is tied to this account"
+    ]
+    assert errors("priority: {pins: [{account: work, model: x}]}") == [
+        'config.yaml:1: priority.pins[0].account: expected an account as provider/alias, got "work"'
     ]
 
 
