@@ -12,11 +12,11 @@ import logging
 import os
 import random
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mitm_balancer import __version__, overrides
+from mitm_balancer import __version__, overrides, roster_row
 from mitm_balancer.accounts.credentials import CredentialError, resolve
 from mitm_balancer.bookkeeping import Bookkeeper
 from mitm_balancer.circumstances import circumstances, configure, target, windows_to_evidence
@@ -27,15 +27,19 @@ from mitm_balancer.core.changes import Changes
 from mitm_balancer.core.health import Health
 from mitm_balancer.core.priority import Priority
 from mitm_balancer.core.verdict import Verdict
+from mitm_balancer.operating import Operator
 from mitm_balancer.paths import config_path, home_path
 from mitm_balancer.policies import breaker_policy, dispatch_policy, limits
 from mitm_balancer.providers.identity import account_fields
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy import wire
+from mitm_balancer.proxy.activity import Activity, Watched
 from mitm_balancer.proxy.addon import BalancerAddon, Settings
 from mitm_balancer.proxy.runtime import Account, NoRecorder, ProviderPool, Runtime
 from mitm_balancer.proxy.tasks import spawn
+from mitm_balancer.publishing import KEY as LIVE
+from mitm_balancer.publishing import Publisher
 from mitm_balancer.recording import StoreRecorder, open_store, restore_cooldowns
 from mitm_balancer.remembering import resources, sessions
 from mitm_balancer.roster import merge
@@ -110,8 +114,8 @@ class App:
         self.home = home
         self.settings = settings
         self.config = config
-        self.problem: str | None = None
-        """Why the last reload kept the old configuration."""
+        self.problems: tuple[str, ...] = ()
+        """Why the last reload kept the old configuration; each names file, line and field."""
         self.store = open_store(home)
         self._known_rows = KnownRows()
         self.pool = Pool()
@@ -120,7 +124,6 @@ class App:
         self._ca = home / CA_FILE
         self.stored = StoredAccounts(self.store, home)
         self._account_problems: tuple[str, ...] = ()
-        self._settings: Mapping[str, Any] = {}
         self._chosen: dict[str, str] = {}
         """The user's choices that have been obeyed."""
         self._secrets: dict[str, Secret] = {}
@@ -129,9 +132,13 @@ class App:
         self._watcher: asyncio.Task[None] | None = None
         self._config_stamp = self._stamp()
         self._started = time.time()
+        self._told: dict[str, Any] = {}
+        self._next_beat = 0.0
         # One journal for all that an order depends on: a decision reads one list of what has changed.
         changes = Changes()
         admission = Admission(changes=changes)
+        self.activity = Activity()
+        recorder = StoreRecorder(self.store, self._known_rows) if self.store is not None else NoRecorder()
         self.runtime = Runtime(
             registry=Registry(()),
             pools={},
@@ -139,15 +146,18 @@ class App:
             around=circumstances(admission),
             admission=admission,
             upstream=self.pool,
-            recorder=StoreRecorder(self.store, self._known_rows) if self.store is not None else NoRecorder(),
+            recorder=Watched(recorder, self.activity),
             warm=self.pool.warm,
             resources=resources(self.store, time.time()),
             sessions=sessions(self.store, time.time(), time.monotonic()),
         )
         self.runtime.book.listener = windows_to_evidence(self.runtime)
         self._bookkeeper = Bookkeeper(self.runtime.book, self.store)
-        self.effective = config
-        """The configuration as it counts: with the stored accounts, and with what commands have set."""
+        self.merged = self.effective = config
+        """`merged` has the stored accounts in it; `effective` is what counts, with what commands have set over it."""
+        self.operator = Operator(self.store, self.runtime, lambda: self.merged, self._settings_changed, self.reload)
+        self._publisher = Publisher(self.runtime, self.activity, self.store)
+        self._restore_activity()
         self._take_look(self.stored.look())
         self._bookkeeper.restore(time.time())
 
@@ -173,8 +183,7 @@ class App:
                 "mitm-balancer: HTTPS_PROXY is used towards providers only; hosts that are tunnelled blind are reached "
                 "directly (start with -m upstream:URL to lead them through it as well)"
             )
-        if self.store is not None:
-            self.store.put_state("proxy", self.state())
+        self._tell_state()
 
     def close(self) -> None:
         if self._watcher is not None:
@@ -190,14 +199,17 @@ class App:
 
     def adopt(self, settings: Settings, config: Config) -> None:
         """Take a configuration that has been read without an error."""
-        self.settings, self.config, self.problem = settings, config, None
+        self.settings, self.config, self.problems = settings, config, ()
         self._config_stamp = self._stamp()
         self._merge()
         self._apply()
 
-    def reload(self) -> bool:
-        """Read the configuration again; a bad one changes nothing and is said. Tells whether it was taken."""
-        return self._take(self._reread())
+    async def reload(self) -> Sequence[str]:
+        """Read the configuration and the credentials again; a bad one changes nothing. All that is wrong with it."""
+        if self._take(await asyncio.to_thread(self._reread)):
+            await self._read_credentials()
+        self._tell_state()
+        return self.problems
 
     def _reread(self) -> Config | None:
         """The configuration as it is now, or None. May run in a thread: YAML takes too long for the event loop."""
@@ -205,7 +217,7 @@ class App:
         try:
             return load_config(self.settings, self.home)
         except ConfigErrors as e:
-            self.problem = "; ".join(str(error) for error in e.errors)
+            self.problems = tuple(str(error) for error in e.errors)
             for error in e.errors:
                 logger.warning("mitm-balancer: configuration not taken, the running one stays: %s", error)
             return None
@@ -225,7 +237,13 @@ class App:
             if problem not in self._account_problems:
                 logger.warning("mitm-balancer: %s", problem)
         self._account_problems = problems
-        self.effective = overrides.apply(merged, self._settings)
+        self.merged, self.effective = merged, overrides.apply(merged, self.operator.settings())
+        if self.store is not None:
+            self.store.put_state(roster_row.KEY, roster_row.row(merged))
+
+    def _settings_changed(self) -> None:
+        self._merge()
+        self._apply()
 
     def _apply(self) -> None:
         """Put the configuration in force for new requests; running ones keep what they have."""
@@ -247,7 +265,7 @@ class App:
 
     def _obey_choices(self) -> None:
         """New work goes to the account that the user chose; once, because a failover may move it on."""
-        for provider, name in chosen(self._settings).items():
+        for provider, name in chosen(self.operator.settings()).items():
             pool = self.runtime.pools.get(provider)
             if pool is not None and self._chosen.get(provider) != name and pool.priority.find(name) is not None:
                 self._chosen[provider] = pool.priority.active = name
@@ -277,13 +295,16 @@ class App:
     async def refresh_from_store(self) -> None:
         """Obey what other processes, and this one, have changed in the store: accounts, settings, flags, cooldowns."""
         async with self.stored.order:
-            self._take_look(await asyncio.to_thread(self.stored.look))
+            revision = -1
+            while revision != self.operator.revision:  # a command of our own came in between: what was read is older
+                revision = self.operator.revision
+                look = await asyncio.to_thread(self.stored.look)
+            self._take_look(look)
 
     def _take_look(self, look: Look) -> None:
         self._follow(self.stored.take(look.accounts))
-        self._settings = look.settings
+        self.operator.take(look.settings, look.flags)
         self._restore_cooldowns(look.cooldowns)
-        self.runtime.around.states.take(look.flags)
         self._merge()
         self._apply()
 
@@ -337,18 +358,17 @@ class App:
         return stat.st_mtime_ns, stat.st_size
 
     async def _watch(self) -> None:
-        last_beat = 0.0
         while True:
             stamp = await asyncio.to_thread(self._stamp)
             changed = stamp is not None and stamp != self._config_stamp
-            if changed and self._take(await asyncio.to_thread(self._reread)):
-                await self._read_credentials()
+            if changed:
+                await self.reload()
             if await asyncio.to_thread(self.stored.changed):
                 await self.refresh_from_store()
+                await self.operator.obey()
             self._bookkeeper.save_if_due(time.time())
-            if self.store is not None and time.monotonic() - last_beat >= HEARTBEAT:
-                last_beat = time.monotonic()
-                self.store.put_state("proxy", self.state())
+            self._tell_state()
+            self._publisher.publish_if_changed(self._in_force())
             await asyncio.sleep(WATCH_INTERVAL)
 
     # -- the rest -----------------------------------------------------------------------------------------------
@@ -366,12 +386,35 @@ class App:
             "started": self._started,
             "beat": time.time(),
             "config": str(source) if source else None,
-            "config_problem": self.problem,
+            "config_problem": "; ".join(self.problems) or None,
+            "config_problems": list(self.problems),
             "store_problem": self.store.healthy if self.store is not None else "no store",
             "credential_problems": {**self._credential_problems, **self.stored.problems},
             "account_problems": list(self._account_problems),
             "active": {name: pool.priority.active for name, pool in self.runtime.pools.items()},
         }
+
+    def _tell_state(self) -> None:
+        """Write the proxy's own row, when it has changed or was not written for long."""
+        state = self.state()
+        told = {name: value for name, value in state.items() if name != "beat"}
+        if self.store is not None and (told != self._told or time.monotonic() >= self._next_beat):
+            self._told, self._next_beat = told, time.monotonic() + HEARTBEAT
+            self.store.put_state("proxy", state, soon=True)
+
+    def _in_force(self) -> dict[str, Any]:
+        """What counts now, for the status."""
+        counts = self.effective
+        return {
+            "balancing": counts.balancing,
+            "strategy": counts.priority.strategy,
+            "overrides": overrides.told(self.merged, self.operator.settings()),
+        }
+
+    def _restore_activity(self) -> None:
+        before = self.store.get_state(LIVE) if self.store is not None else None
+        accounts = (before or {}).get("accounts")
+        self.activity.restore(accounts if isinstance(accounts, dict) else {})
 
     def _route(self, origin: Origin) -> Via | None:
         via = self._via or proxy_from_environment(origin)

@@ -29,6 +29,7 @@ VERBS = {
     "pause": "give an account or a provider no new work",
     "resume": "end a pause, a drain or a disable",
     "drain": "let what runs on an account finish, and begin nothing new",
+    "disable": "switch an account or a provider off, until it is resumed",
     "clear": "forget an account's cooldowns and breaker: try it again now",
     "inspect": "all that is known about an account",
     "reload": "read the configuration again",

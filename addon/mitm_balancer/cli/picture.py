@@ -57,6 +57,8 @@ class Picture:
     proxy: dict[str, Any] | None
     problems: tuple[str, ...]
     accounts: tuple[AccountPicture, ...] = field(default=())
+    config_problem: bool = False
+    """The file has a mistake; what is shown is what the proxy read before."""
 
     def as_json(self) -> dict[str, Any]:
         data = asdict(self)
@@ -106,6 +108,7 @@ def take(home: Path, config: Config, config_file: Path) -> Picture:
             )
             for spec in merged.accounts
         ),
+        config_problem=bool(state.get("config_problem")),
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from mitm_balancer.cli.bus import opened
 from mitm_balancer.cli.output import coloured, own_command, print_json, table
 from mitm_balancer.cli.picture import AccountPicture, Picture, take
-from mitm_balancer.cli.places import config_of, expected_config, home_of
+from mitm_balancer.cli.places import expected_config, home_of
+from mitm_balancer.cli.roster_view import known_config
 from mitm_balancer.cli.status_usage import usage_lines
 from mitm_balancer.core.durations import countdown
 
@@ -21,7 +23,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     home = home_of(args)
-    picture = take(home, config_of(args, home), expected_config(args, home))
+    with opened(home) as store:
+        config = known_config(args, home, store)
+    picture = take(home, config, expected_config(args, home))
     if args.json:
         print_json(picture.as_json())
     elif args.line:
@@ -42,6 +46,8 @@ def line(picture: Picture) -> str:
         parts.append("no proxy runs")
     if not picture.balancing:
         parts.append("balancing is off")
+    if picture.problems:
+        parts.append("the configuration has a mistake" if picture.config_problem else "see balancer status")
     return f"balancer: {', '.join(parts)}"
 
 

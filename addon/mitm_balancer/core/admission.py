@@ -67,6 +67,10 @@ class Admission:
     def running(self, name: str) -> int:
         return self._running.get(name, 0)
 
+    def busy(self) -> Mapping[str, int]:
+        """The accounts with work, and how much."""
+        return self._running
+
     def at_limit(self, name: str) -> bool:
         limit = self.limits.get(name)
         return limit is not None and self.running(name) >= limit

@@ -170,6 +170,12 @@ class Health:
         until = breaker.until(self.breaker) if breaker is not None else None
         return "closed" if until is None else "open" if now < until else "half-open"
 
+    def open_breakers(self, now: float) -> Iterable[tuple[str, str, float]]:
+        """(name, state, when it turns half-open) of those that are not closed, for the status view."""
+        for name, breaker in self._breakers.items():
+            if (until := breaker.until(self.breaker)) is not None:
+                yield name, "open" if now < until else "half-open", until
+
     @staticmethod
     def _seconds(outcome: Outcome, strikes: int) -> float | None:
         if outcome.capacity or outcome.scope is Scope.REQUEST:

@@ -6,6 +6,7 @@ where it went. A child agent begins where its parent is. Times are monotonic sec
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -39,6 +40,10 @@ class Bindings:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def counts(self, now: float) -> Counter[str]:
+        """How many sessions each account has; looks at all of them."""
+        return Counter(account for account, at in self._known.values() if now - at < self.ttl)
 
     def find(self, keys: SessionKeys, now: float) -> str | None:
         """The account of the session, else of its kin."""

@@ -5,6 +5,7 @@ Never a reason to bench anybody (that is `health`'s), only to prefer one. The pa
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mitm_balancer.core.changes import Changes
@@ -70,6 +71,10 @@ class Vitals:
         """Seconds to the first meaningful byte, of this model; None: not seen yet."""
         seen = self._seen.get(name)
         return None if seen is None else seen.latency.get(model)
+
+    def known(self) -> Iterator[tuple[str, Mapping[str, float]]]:
+        """Name and latency by model of all that have been seen, for the status view."""
+        return ((name, seen.latency) for name, seen in self._seen.items())
 
     @staticmethod
     def _time(seen: _Seen, model: str, seconds: float) -> None:

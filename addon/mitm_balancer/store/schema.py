@@ -191,3 +191,10 @@ def m007_accounts(db: Database) -> None:
     db.table("dismissed").create(
         {"fingerprint": str, "provider": str, "at": float}, pk="fingerprint", not_null={"provider", "at"}
     )
+
+
+@migration
+def m013_asks(db: Database) -> None:
+    db.table("asks").create(
+        {"seq": int, "at": float, "verb": str, "args": str, "answer": str}, pk="seq", not_null={"at", "verb", "args"}
+    )

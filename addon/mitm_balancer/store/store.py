@@ -225,10 +225,10 @@ class Store:
 
     # Status: batched, the last value of a key wins.
 
-    def put_state(self, key: str, value: Mapping[str, object]) -> None:
-        """Leave a value for other processes (heartbeat, status). Seen there within half a second."""
+    def put_state(self, key: str, value: Mapping[str, object], *, soon: bool = False) -> None:
+        """Leave a value for other processes (heartbeat, status). Seen there within half a second; `soon`: at once."""
         sql = "INSERT OR REPLACE INTO state (key, value, at) VALUES (?, ?, ?)"
-        self._writer.note(Write(("state", key), sql, (key, _json(value), time.time())))
+        self._writer.note(Write(("state", key), sql, (key, _json(value), time.time()), durable=soon))
 
     def get_state(self, key: str) -> dict[str, object] | None:
         """The newest value of a key, from whichever process."""

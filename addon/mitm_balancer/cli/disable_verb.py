@@ -1,0 +1,16 @@
+"""`balancer disable TARGET` switches an account or a provider off, until it is resumed."""
+
+from __future__ import annotations
+
+import argparse
+
+from mitm_balancer import operations
+from mitm_balancer.cli.board import operate, target_arguments
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    target_arguments(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    return operate(args, lambda board: operations.set_state(board, "disable", args.target))

@@ -1,0 +1,16 @@
+"""`balancer resume TARGET` ends a pause, a drain or a disable."""
+
+from __future__ import annotations
+
+import argparse
+
+from mitm_balancer import operations
+from mitm_balancer.cli.board import operate, target_arguments
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    target_arguments(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    return operate(args, lambda board: operations.resume(board, args.target))

@@ -1,0 +1,27 @@
+"""Which accounts there are, for the CLI: those of the configuration and those that are stored.
+
+When the file has a mistake, a running proxy goes on with what it read before; then its own word counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mitm_balancer import roster_row
+from mitm_balancer.cli.bus import running
+from mitm_balancer.cli.output import CliError
+from mitm_balancer.cli.places import config_of
+from mitm_balancer.config import Config
+from mitm_balancer.store import Store
+
+
+def known_config(args: argparse.Namespace, home: Path, store: Store | None) -> Config:
+    """The configuration with all accounts. Raises CliError when it is unusable and no proxy can stand in for it."""
+    try:
+        return config_of(args, home)
+    except CliError:
+        told = store.get_state(roster_row.KEY) if store is not None else None
+        if told is None or running(home) is None:
+            raise
+        return roster_row.config_of(told)

@@ -1,0 +1,140 @@
+"""The operator's hand on a running proxy: states and settings in force at once, kept in the store, and told from there.
+
+`Operator` is the `operations.Board` of the proxy. mitmproxy's commands call it on the event loop; what other processes
+have written comes in through `obey`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from mitm_balancer.config import Config
+from mitm_balancer.core.verdict import Verdict
+from mitm_balancer.operations import Flags
+from mitm_balancer.ops.events import EventType
+from mitm_balancer.proxy.runtime import Runtime
+from mitm_balancer.store import Store, StoreError
+from mitm_balancer.store.asks import FRESH, Ask, asked, reply
+
+logger = logging.getLogger(__name__)
+
+type Reload = Callable[[], Awaitable[Sequence[str]]]
+"""Reads the configuration again; all that is wrong with it, nothing when it was taken."""
+
+
+class Operator:
+    """States, settings and asks of one App. `changed` is called when a setting has; it puts the settings in force."""
+
+    def __init__(
+        self,
+        store: Store | None,
+        runtime: Runtime,
+        config: Callable[[], Config],
+        changed: Callable[[], None],
+        reload: Reload,
+    ) -> None:
+        self._store, self._runtime = store, runtime
+        self._config, self._changed, self._reload = config, changed, reload
+        self._flags: dict[str, dict[str, str | bool | None]] = {}
+        self._settings: dict[str, Any] = {}
+        self.revision = 0
+        """Grows with each change: what was read from the store before it is older."""
+        self._started = time.time()
+
+    # -- Board --------------------------------------------------------------------------------------------------
+
+    @property
+    def config(self) -> Config:
+        return self._config()
+
+    def settings(self) -> Mapping[str, Any]:
+        return dict(self._settings)
+
+    def flags(self) -> Flags:
+        return {name: dict(of_name) for name, of_name in self._flags.items()}
+
+    def set_setting(self, key: str, value: object) -> None:
+        self.revision += 1
+        if value is None:
+            self._settings.pop(key, None)
+        else:
+            self._settings[key] = value
+        if self._store is not None:
+            self._store.set_setting(key, value)
+        self._changed()
+
+    def set_flag(self, name: str, flag: str, on: bool) -> None:
+        self.revision += 1
+        of_name = self._flags.setdefault(name, {})
+        if on:
+            of_name[flag] = True
+        else:
+            of_name.pop(flag, None)
+        if self._store is not None:
+            self._store.set_account_flag(name, flag, on)
+        self._runtime.around.states.take(self._flags)
+
+    def clear(self, names: Sequence[str], model: str | None) -> list[str]:
+        health, clock = self._runtime.health, self._runtime.clock()
+        had = {c.name for c in health.cooldowns(clock) if model in (None, c.model)}
+        if model is None:
+            had |= {name for name, _, _ in health.open_breakers(clock)}
+        for name in names:
+            health.clear(name, model)
+            if self._store is not None:
+                self._store.clear_cooldown(name, model)
+        return [name for name in names if name in had]
+
+    def add_event(self, type: EventType, account: str, message: str) -> None:
+        logger.info("mitm-balancer: %s", f"{account}: {message}" if account else message)
+        self._runtime.recorder.event(type, account, message)
+
+    # -- what others have written -------------------------------------------------------------------------------
+
+    def take(self, settings: Mapping[str, Any], flags: Flags) -> None:
+        """What the store has now. The caller puts the settings in force."""
+        self._settings = dict(settings)
+        self._flags = {name: dict(of_name) for name, of_name in flags.items()}
+        self._runtime.around.states.take(self._flags)
+
+    async def obey(self) -> None:
+        """Do what other processes ask, and answer. What they have written besides has been taken before."""
+        if self._store is None:
+            return
+        for ask in await asyncio.to_thread(asked, self._store, max(self._started, time.time() - FRESH)):
+            answer = await self._do(ask)
+            try:
+                await asyncio.to_thread(reply, self._store, ask.seq, answer)
+            except StoreError as e:
+                logger.warning("mitm-balancer: a command is obeyed, but its answer cannot be written: %s", e)
+
+    async def _do(self, ask: Ask) -> dict[str, Any]:
+        match ask.verb:
+            case "clear":
+                names = [str(name) for name in ask.args.get("names") or ()]
+                model = ask.args.get("model")
+                return {"cleared": self.clear(names, model if isinstance(model, str) else None)}
+            case "reload":
+                problems = list(await self.reload())
+                return {"problems": problems, "accounts": len(self.config.accounts)}
+            case _:
+                return {}
+
+    async def reload(self) -> Sequence[str]:
+        """Read the configuration now. What a refused credential was benched for is forgotten: it may be another now."""
+        problems = await self._reload()
+        if not problems:
+            self._forget_refusals()
+        return problems
+
+    def _forget_refusals(self) -> None:
+        health, clock = self._runtime.health, self._runtime.clock()
+        for cooldown in list(health.cooldowns(clock)):
+            if cooldown.verdict is Verdict.AUTH_FAILURE:
+                health.clear(cooldown.name, cooldown.model)
+                if self._store is not None:
+                    self._store.clear_cooldown(cooldown.name, cooldown.model)

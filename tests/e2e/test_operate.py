@@ -1,0 +1,163 @@
+"""The operator's verbs against a running proxy: what the CLI says has happened has happened."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from e2e.conftest import Launch
+from e2e.harness import Proxy, config
+from e2e.helpers import ANTHROPIC, accounts_of, came_one_by_one, told
+from e2e.operator import Said, cli, known
+from e2e.rawclient import RawAnswer
+from mitm_balancer.testing import FakeProvider, steps
+
+NO_HOLD = {"hold_ms": 0}
+
+
+async def ask(proxy: Proxy) -> RawAnswer:
+    async with await proxy.dial(ANTHROPIC.host) as client:
+        return await client.request(*ANTHROPIC.request(stream=True))
+
+
+async def who(proxy: Proxy) -> str:
+    """The account that serves a new conversation."""
+    return told(await ask(proxy))[0]
+
+
+async def obeyed(proxy: Proxy, *words: str) -> Said:
+    """The verb has succeeded, and the proxy has said so itself."""
+    said = await cli(proxy, *words, "--json")
+    assert said.code == 0, said.err
+    assert said.json()["proxy"] == "obeyed", said.out
+    return said
+
+
+@pytest.mark.parametrize("verb", ["pause", "drain", "disable"])
+async def test_a_state_holds_once_the_verb_has_ended_and_resume_ends_it(
+    fake: FakeProvider, launch: Launch, verb: str
+) -> None:
+    proxy = await known(await launch(config(*accounts_of(fake, "anthropic", 2))))
+    assert await who(proxy) == "anthropic0"
+
+    await obeyed(proxy, verb, "anthropic0")
+    assert await who(proxy) == "anthropic1"
+
+    await obeyed(proxy, "resume", "anthropic/anthropic0")
+    await obeyed(proxy, verb, "anthropic1")
+    assert await who(proxy) == "anthropic0"
+
+
+async def test_a_drained_account_ends_its_stream_and_takes_nothing_new(fake: FakeProvider, launch: Launch) -> None:
+    fake.play("anthropic0", steps.ok(events=25, gap=0.1))
+    proxy = await known(await launch(config(*accounts_of(fake, "anthropic", 2))))
+    running = asyncio.ensure_future(ask(proxy))
+    await fake.until(lambda: len(fake.ledger) == 1)
+
+    await obeyed(proxy, "drain", "anthropic0")
+
+    assert not running.done(), "the stream was too short to prove anything"
+    assert await who(proxy) == "anthropic1"
+    answer = await running
+    assert answer.complete and told(answer) == ("anthropic0", 1)
+    came_one_by_one(answer, ANTHROPIC.text_mark, 25, 0.1)
+    assert len(fake.ledger.of("anthropic0")) == 1
+
+
+async def test_a_paused_provider_leaves_the_agent_its_own_credential(fake: FakeProvider, launch: Launch) -> None:
+    proxy = await known(await launch(config(*accounts_of(fake, "anthropic", 1), policy=NO_HOLD)))
+
+    said = await obeyed(proxy, "pause", "anthropic")
+
+    assert "agent's own credential" in said.json()["warnings"][0]
+    await obeyed(proxy, "resume", "anthropic")
+    assert await who(proxy) == "anthropic0"
+
+
+async def test_clear_ends_a_cooldown_at_once(fake: FakeProvider, launch: Launch) -> None:
+    fake.play("anthropic0", steps.rate_limited(retry_after=3600), then=steps.ok())
+    proxy = await known(await launch(config(*accounts_of(fake, "anthropic", 2), priority={"strategy": "round-robin"})))
+    assert told(await ask(proxy)) == ("anthropic1", 2)
+    assert told(await ask(proxy)) == ("anthropic1", 1)
+
+    said = await obeyed(proxy, "clear", "anthropic0")
+
+    assert said.json()["changed"] == ["anthropic/anthropic0"]
+    assert await who(proxy) == "anthropic0"
+    assert (await obeyed(proxy, "clear", "anthropic0")).json()["changed"] == []
+
+
+async def test_off_ends_failover_and_on_brings_it_back(fake: FakeProvider, launch: Launch) -> None:
+    fake.play("anthropic0", steps.rate_limited(retry_after=1), then=steps.rate_limited(retry_after=1))
+    proxy = await known(await launch(config(*accounts_of(fake, "anthropic", 2), policy=NO_HOLD)))
+
+    await obeyed(proxy, "off")
+    assert (await ask(proxy)).status == 429
+
+    await obeyed(proxy, "on")
+    assert await who(proxy) == "anthropic1"
+
+
+async def test_reload_waits_for_the_answer_and_tells_each_mistake(fake: FakeProvider, launch: Launch) -> None:
+    accounts = accounts_of(fake, "anthropic", 2)
+    proxy = await known(await launch(config(accounts[0])))
+    proxy.rewrite("version: 1\naccounts:\n  - provider: anthropic\n    alias: x\n    kredential: y\n")
+
+    said = await cli(proxy, "reload")
+
+    assert said.code == 1
+    assert "config.yaml:5: accounts[0].kredential: " in said.err
+    assert await who(proxy) == "anthropic0"
+    # Whoever looks is told, and what runs is what is shown.
+    status = (await cli(proxy, "status", "--json")).json()
+    assert "config.yaml:5: accounts[0].kredential: " in status["problems"][0]
+    assert [account["name"] for account in status["accounts"]] == ["anthropic/anthropic0"]
+    assert "config.yaml:5" in (await cli(proxy, "status")).out
+    assert "configuration" in (await cli(proxy, "status", "--line")).out
+    # Commands do their work all the same.
+    await obeyed(proxy, "pause", "anthropic0")
+    await obeyed(proxy, "resume", "anthropic0")
+
+    proxy.rewrite(config(*accounts))
+    said = await obeyed(proxy, "reload")
+    assert said.json()["accounts"] == 2
+
+
+async def test_reload_forgives_a_refused_credential(fake: FakeProvider, launch: Launch) -> None:
+    fake.play("anthropic0", steps.unauthorized(), then=steps.ok())
+    proxy = await known(await launch(config(*accounts_of(fake, "anthropic", 2), priority={"strategy": "round-robin"})))
+    assert told(await ask(proxy)) == ("anthropic1", 2)
+    assert told(await ask(proxy)) == ("anthropic1", 1)
+
+    await obeyed(proxy, "reload")
+
+    assert await who(proxy) == "anthropic0"
+
+
+async def test_it_counts_within_a_second(fake: FakeProvider, launch: Launch) -> None:
+    """From the moment that the verb starts to work; the start of a Python process is not the proxy's."""
+    proxy = await known(await launch(config(*accounts_of(fake, "anthropic", 2))))
+    waits = []
+    for verb in ("pause", "resume", "drain"):
+        begun = time.monotonic()
+        await obeyed(proxy, verb, "anthropic0")
+        waits.append(time.monotonic() - begun)
+    begun = time.monotonic()
+    await cli(proxy, "status", "--json")
+    start = time.monotonic() - begun
+    assert min(waits) < 1 + start, (waits, start)
+
+
+async def test_what_a_command_has_set_outlives_the_proxy(fake: FakeProvider, launch: Launch) -> None:
+    text = config(*accounts_of(fake, "anthropic", 2))
+    proxy = await known(await launch(text))
+    await obeyed(proxy, "pause", "anthropic0")
+    await proxy.stop()
+
+    assert (await cli(proxy, "off", "--json")).json()["proxy"] == "none"
+    assert (await cli(proxy, "on", "--json")).json()["proxy"] == "none"
+
+    proxy = await known(await launch(text))
+    assert await who(proxy) == "anthropic1"
