@@ -64,9 +64,6 @@ CA_FILE = "mitmproxy-ca-cert.pem"
 HEARTBEAT = 5.0
 """Seconds between two writes of the proxy's own state row."""
 
-_SOMEWHERE = Origin("https", "example.com", 443)
-"""Stands for any host, to see whether the environment names a proxy."""
-
 _apps: dict[Path, App] = {}
 
 
@@ -175,14 +172,12 @@ class App:
         self._via = via
         self.pool.configure(tls, self._route)
 
+    def proxy_for(self, host: str, port: int) -> Via | None:
+        return None if self._via is not None else self._route(Origin("https", host, port))
+
     def listening(self, addresses: tuple[tuple[str, int], ...], confdir: Path) -> None:
         self._addresses = addresses
         self._ca = confdir / CA_FILE
-        if self._via is None and self._route(_SOMEWHERE) is not None:
-            logger.warning(
-                "mitm-balancer: HTTPS_PROXY is used towards providers only; hosts that are tunnelled blind are reached "
-                "directly (start with -m upstream:URL to lead them through it as well)"
-            )
         self._tell_state()
 
     def close(self) -> None:

@@ -171,11 +171,15 @@ async def start_proxy(
         await proxy.stop()
 
 
+KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH")
+
+
 def bare_environment(folder: Path) -> dict[str, str]:
     """No proxy settings, no keys, no home but a temporary one."""
     user = folder / "user"
     user.mkdir(exist_ok=True)
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
+    # PYTHONPATH: the code of this checkout, also where the commands belong to another one.
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return kept | {"HOME": str(user), "PYTHONUNBUFFERED": "1"}
 
 

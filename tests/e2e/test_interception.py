@@ -158,6 +158,29 @@ async def test_the_operators_proxy_is_used(fake: FakeProvider, launch: Launch, h
         assert "KEY-" not in "".join(operator.heads)
 
 
+async def test_what_is_tunnelled_blind_goes_through_the_operators_proxy_too(
+    fake: FakeProvider, launch: Launch, how: How
+) -> None:
+    """Behind a company's proxy, nothing of an agent's traffic gets out otherwise."""
+    async with connect_proxy() as operator:
+        url = operator.url.replace("http://", "http://user:word@")
+        proxy = await launch(config(*accounts_of(fake, "anthropic", 1)), how=how, env={"HTTPS_PROXY": url})
+        assert fake.ca is not None
+        async with await RawClient.open("127.0.0.1", fake.port, context=fake.ca.client_context()) as straight:
+            expected = _certificate(straight)
+        assert await _ask_blind(proxy, fake) == expected
+        assert [head.split("\r\n")[0] for head in operator.heads] == [f"CONNECT 127.0.0.1:{fake.port} HTTP/1.1"]
+        assert base64.b64encode(b"user:word").decode() in operator.heads[0]
+        async with asyncio.timeout(10):
+            reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+            writer.write(f"CONNECT 127.0.0.1:{fake.port} HTTP/1.1\r\n\r\n".encode())
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"GET / HTTP/1.1\r\nHost: plain\r\n\r\n")  # not TLS: blind as well
+            await reader.read()
+            writer.close()
+        assert len(operator.heads) == 2
+
+
 async def test_a_proxy_variable_that_points_at_us_makes_no_loop(fake: FakeProvider, launch: Launch, how: How) -> None:
     """HTTPS_PROXY in our own environment is our own address, as after `export` in the same shell."""
     with socket.create_server(("127.0.0.1", 0)) as server:

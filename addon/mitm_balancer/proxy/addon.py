@@ -19,6 +19,7 @@ from mitmproxy.proxy import layer, layers, mode_specs
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer, modes
 from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode, RequestHeaders
+from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from mitmproxy.proxy.layers.tls import parse_client_hello
 from mitmproxy.proxy.server import ConnectionHandler
 
@@ -54,6 +55,9 @@ class Backend(Protocol):
 
     def network(self, tls: TlsSettings, via: Via | None) -> None:
         """mitmproxy's upstream options changed."""
+
+    def proxy_for(self, host: str, port: int) -> Via | None:
+        """The operator's own HTTPS_PROXY towards a host that is none of ours; with `--mode upstream:` there is none."""
 
     def listening(self, addresses: tuple[tuple[str, int], ...], confdir: Path) -> None:
         """Where the proxy listens and keeps its CA: for `balancer exec`, and so as not to be our own upstream proxy."""
@@ -129,11 +133,21 @@ class BalancerAddon:
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """A claimed host needs no server connection of mitmproxy's own (DESIGN 3.3)."""
         host, port = flow.request.host, flow.request.port
-        if self.backend is None or flow.response or flow.error or not self.backend.runtime.claims(host, port):
+        if self.backend is None or flow.response or flow.error:
+            return
+        claimed = self.backend.runtime.claims(host, port)
+        if not claimed and self.backend.proxy_for(host, port) is None:
             return
         now = time.time()
         flow.response = http.Response(b"HTTP/1.1", 200, b"Connection established", http.Headers(), b"", None, now, now)
-        self.backend.runtime.warm_up(host, port)
+        if claimed:
+            self.backend.runtime.warm_up(host, port)
+
+    def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
+        """A blind tunnel through the operator's own proxy: its password, where it wants one."""
+        via = self.backend.proxy_for(flow.request.host, flow.request.port) if self.backend is not None else None
+        if via is not None and (value := via.authorization) is not None:
+            flow.request.headers["proxy-authorization"] = value
 
     def next_layer(self, data: layer.NextLayer) -> None:
         builtin = ctx.master.addons.get("nextlayer")
@@ -143,10 +157,29 @@ class BalancerAddon:
         if data.layer is None or not isinstance(data.context.layers[0], _TUNNELLING):
             return
         context = data.context
-        if isinstance(data.layer, ServerTLSLayer) and isinstance(data.layer.child_layer, ClientTLSLayer):
+        if (via := self._leads_through(context, data)) is not None:
+            self._lead_through(via, data)
+        elif isinstance(data.layer, ServerTLSLayer) and isinstance(data.layer.child_layer, ClientTLSLayer):
             self._tls(data, context)
         elif type(data.layer) is HttpLayer and data.layer.mode is HTTPMode.transparent:
             self._http(data, context)
+
+    def _leads_through(self, context: Context, data: layer.NextLayer) -> Via | None:
+        """The operator's proxy, for what is inside a CONNECT to a host of nobody's."""
+        assert self.backend is not None
+        host = _destination(context, data.data_client())
+        if host is None or len(context.layers) < _IN_A_TUNNEL or context.server.connected:
+            return None
+        return None if self.backend.runtime.claims(*host) else self.backend.proxy_for(*host)
+
+    @staticmethod
+    def _lead_through(via: Via, data: layer.NextLayer) -> None:
+        _forget(data.context, data.layer)
+        data.context.server.via = ("https" if via.scheme == "https" else "http", (via.host, via.port))
+        data.context.server.tls = False
+        stack = HttpUpstreamProxy.make(data.context, send_connect=True)
+        stack /= layers.TCPLayer(data.context, ignore=True)
+        data.layer = stack[0]
 
     def _tls(self, data: layer.NextLayer, context: Context) -> None:
         """TLS inside a tunnel: terminate it for a claimed host, pass it blind for all others."""
@@ -229,6 +262,9 @@ def take_the_short_way(handler: ConnectionHandler, parent: BalancedLayer) -> Non
     if isinstance(inner, ClientTLSLayer) and handler.layer is not inner:
         handler.layer = inner
 
+
+_IN_A_TUNNEL = 3
+"""Layers on a connection once a CONNECT has been answered: the mode, its HTTP, and what is asked for here."""
 
 _TUNNELLING = (modes.HttpProxy, modes.HttpUpstreamProxy, modes.TransparentProxy, modes.Socks5Proxy)
 

@@ -35,6 +35,11 @@ class Via:
     auth: str | None = field(default=None, repr=False)
     """`user:password`, for Proxy-Authorization."""
 
+    @property
+    def authorization(self) -> str | None:
+        """The value of Proxy-Authorization; None: the proxy wants none."""
+        return None if self.auth is None else f"Basic {base64.b64encode(self.auth.encode()).decode()}"
+
 
 def proxy_from_environment(origin: Origin) -> Via | None:
     """The proxy that HTTPS_PROXY/ALL_PROXY and NO_PROXY name for this origin, by the usual rules."""
@@ -131,7 +136,7 @@ async def _open_tunnel(
     target = f"[{origin.host}]:{origin.port}" if ":" in origin.host else f"{origin.host}:{origin.port}"
     head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
     if via.auth:
-        head += f"Proxy-Authorization: Basic {base64.b64encode(via.auth.encode()).decode()}\r\n"
+        head += f"Proxy-Authorization: {via.authorization}\r\n"
     try:
         transport.write(f"{head}\r\n".encode())
         _check_connect(await reader.readuntil(b"\r\n\r\n"))
