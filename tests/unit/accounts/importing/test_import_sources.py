@@ -241,7 +241,7 @@ def test_an_unreadable_file_is_told(tmp_path: Path) -> None:
     put(tmp_path / ".claude/.credentials.json", '{"claudeAiOauth": {"accessToken": "CANARY')
     harvests = {harvest.agent: told(harvest) for harvest in search(around(tmp_path))}
     assert harvests["codex"] == "~/.codex/auth.json: is not a regular file"
-    assert harvests["claude"] == "~/.claude/.credentials.json: is not JSON (line 1, column 36)"
+    assert harvests["claude"] == "~/.claude/.credentials.json: is not JSON (line 1, column 35)"
 
 
 def test_a_file_that_somebody_names(tmp_path: Path) -> None:
