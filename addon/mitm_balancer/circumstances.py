@@ -30,7 +30,7 @@ def configure(runtime: Runtime, config: Config) -> None:
     """Put limits, weights and windows in force; what has been learnt stays. Before the pools are made."""
     around, policy = runtime.around, config.policy
     around.known.vitals.window = policy.circuit_breaker.sliding_window_size
-    around.known = dataclasses.replace(around.known, weights=weights(policy))
+    around.known = dataclasses.replace(around.known, weights=weights(policy), leave_at=config.priority.leave_at)
     limits = {spec.name: spec.concurrency_limit for spec in config.accounts}
     runtime.admission.configure(admission_policy(policy), limits)
 

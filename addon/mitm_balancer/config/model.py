@@ -121,6 +121,8 @@ class Priority:
     across: Across = "return"
     providers: tuple[MatrixEntry, ...] = ()
     """One row for each provider."""
+    leave_at: float = 95.0
+    """Percent used of a quota window from which an account gets no new sessions while another is ready; 0: never."""
     pins: tuple[Pin, ...] = ()
 
 

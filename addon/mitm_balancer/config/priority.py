@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 
 from mitm_balancer.config.accounts import known_provider
-from mitm_balancer.config.checks import NAME, boolean, one_of, text
+from mitm_balancer.config.checks import NAME, boolean, number, one_of, text
 from mitm_balancer.config.model import STRATEGIES, MatrixEntry, Pin, Priority
 from mitm_balancer.config.nodes import BadValueError, Value
 from mitm_balancer.core.matrix import Across, Rename
@@ -17,7 +17,7 @@ ACROSS: tuple[Across, ...] = ("return", "stay", "strict")
 
 def read_priority(value: Value, known: Mapping[str, Provider]) -> Priority:
     """`known` are the providers that may be named."""
-    table = value.table(("strategy", "across", "providers", "pins"))
+    table = value.table(("strategy", "across", "providers", "pins", "leave_at"))
     rows: list[MatrixEntry] = []
     for entry, row in _each(table.entries.get("providers"), functools.partial(_row, known=known)):
         if row.provider in {other.provider for other in rows}:
@@ -27,6 +27,7 @@ def read_priority(value: Value, known: Mapping[str, Provider]) -> Priority:
         strategy=table.get("strategy", one_of(*STRATEGIES), "priority"),
         across=table.get("across", _across, "return"),
         providers=tuple(rows),
+        leave_at=table.get("leave_at", _leave_at, Priority().leave_at),
         pins=tuple(pin for _, pin in _each(table.entries.get("pins"), _pin)),
     )
 
@@ -35,6 +36,10 @@ def _each[T](value: Value | None, read: Callable[[Value], T | None]) -> list[tup
     """The sound entries of a list that may be missing or empty."""
     entries = None if value is None or value.is_null else value.take(Value.items)
     return [(entry, found) for entry in entries or () if (found := entry.take(read)) is not None]
+
+
+def _leave_at(value: Value) -> float:
+    return 0.0 if value.is_null else number(0, 100)(value)
 
 
 def _across(value: Value) -> Across:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from mitm_balancer.core.health import Block, Health
 from mitm_balancer.core.order import Order
 from mitm_balancer.core.priority import REJECTED_KEPT, Circumstances, Rejected, Selection
+from mitm_balancer.core.switching import Tied
 from mitm_balancer.core.target import TargetInfo
 
 
@@ -40,14 +41,15 @@ class Chain(Order):
         self.targets = tuple(target for link in self.links for target in link.order.targets)
 
     def select(
-        self, model: str, health: Health, now: float, *, without: Collection[str] = (), bound: str | None = None
-    ) -> Selection:
+        self, model: str, health: Health, now: float, *,
+        without: Collection[str] = (), bound: str | None = None, tied: Tied | None = None,
+    ) -> Selection:  # fmt: skip
         """The first provider's choice. One that its breaker holds back serves only when nobody is left anywhere."""
         rejected: list[Rejected] = []
         last_resort: Selection | None = None
         for link in self.links:
-            tied = bound if link.bound is None else link.bound
-            found = link.order.select(link.word(model), health, now, without=without, bound=tied)
+            home, prices = (bound, tied) if link.bound is None else (link.bound, None)
+            found = link.order.select(link.word(model), health, now, without=without, bound=home, tied=prices)
             if found.busy or (found.chosen is not None and not found.last_resort):
                 return replace(
                     found,
@@ -71,9 +73,9 @@ class Chain(Order):
         if (link := self._link(name)) is not None:
             link.order.taken(name)
 
-    def served(self, name: str) -> None:
+    def served(self, name: str, model: str = "", health: Health | None = None, now: float = 0.0) -> None:
         if (link := self._link(name)) is not None:
-            link.order.served(name)
+            link.order.served(name, link.word(model), health, now)
 
     def blocked(
         self, target: TargetInfo, model: str, health: Health, now: float, *, bound: bool = False

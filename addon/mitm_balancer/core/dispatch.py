@@ -31,6 +31,7 @@ from mitm_balancer.core.rng import Rng
 from mitm_balancer.core.scope import ScopeLearner
 from mitm_balancer.core.session import Tie
 from mitm_balancer.core.steps import Attempt, DispatchPolicy, Pause, Queue, Step, Stop
+from mitm_balancer.core.switching import Switch
 from mitm_balancer.core.verdict import Outcome, Sent, Verdict
 
 __all__ = ["Attempt", "Dispatch", "DispatchPolicy", "Pause", "Queue", "Step", "Stop"]
@@ -66,6 +67,8 @@ class Dispatch:
     on_cooldown: Callable[[Cooldown], None] = lambda _: None
     attempts: list[tuple[str, Outcome]] = field(default_factory=list)
     rejected: tuple[Rejected, ...] = ()
+    switch: Switch | None = None
+    """Its session's account was left, or passed over: for whom, why, and what that costs."""
     held: float = 0.0
     queued: float = 0.0
     """Seconds spent waiting for a slot."""
@@ -82,6 +85,10 @@ class Dispatch:
     _current: TargetInfo | None = None
     _attempted: float = 0.0
     _home: str | None = None
+    _came_from: str | None = None
+    """The session's account when the request came."""
+    _moves: Switch | None = None
+    """The session is better off elsewhere, and goes there with this attempt."""
     _for_slot: tuple[TargetInfo, str] | None = None
     _queued_at: float | None = None
     _probing: bool = False
@@ -125,8 +132,8 @@ class Dispatch:
         """Go to the one that this order puts first; None: it has nobody."""
         home = None if self.tie is None else self.tie.home(now)
         without = self._round | self._spent()
-        selection = order.select(self.model, self.health, now, without=without, bound=home)
-        self.rejected = selection.rejected
+        selection = order.select(self.model, self.health, now, without=without, bound=home, tied=self.tie)
+        self.rejected, self._moves = selection.rejected, selection.switch
         if selection.busy or (selection.chosen is not None and self.seat is not None and self.seat.full):
             return self._queue(frozenset(selection.busy) or None, now)
         if selection.chosen is None:
@@ -147,11 +154,13 @@ class Dispatch:
         self.attempts.append((target.name, outcome))
         self._learn(target.name, outcome, now)
         if outcome.ok:
+            self.switch = self._switched(target.name, now)
             if self.tie is not None and self.pin is None and target.provider == self.provider:
-                self.tie.served(target.name, now, moves=self._lost_home(target.name, now))
+                moves = self._moving(target.name) or self._lost_home(target.name, now)
+                self.tie.served(target.name, now, moves=moves)
             if target.name not in (self.pin, self.prefer, self._home):
                 # Who had to serve, or had served before, says nothing about who serves next.
-                self.priority.served(target.name)
+                self.priority.served(target.name, self.model, self.health, now)
             self.scope.succeeded(target.provider)
         elif outcome.server_failure:
             self._server_failures += 1
@@ -286,6 +295,21 @@ class Dispatch:
         block = self.priority.blocked(target, self.model, self.health, now, bound=True)
         return block is not None and not block.busy
 
+    def _moving(self, name: str) -> bool:
+        return self._moves is not None and self._moves.target == name
+
+    def _switched(self, name: str, now: float) -> Switch | None:
+        """What it means for the session that `name` serves; None: it stays where it was, or is new."""
+        home = self._came_from
+        if home is None or home == name or self.tie is None:
+            return None
+        if self._moves is not None and self._moving(name):
+            return self._moves
+        failed = next((o for tried, o in self.attempts if tried == home), None)
+        block = next((r.block for r in self.rejected if r.name == home), None)
+        why = failed.reason or failed.verdict.value if failed else block.reason if block else "it could not serve"
+        return Switch(home, name, why, self.tie.cold_tokens(home, now))
+
     def _queue(self, names: frozenset[str] | None, now: float) -> Step:
         """Wait for a slot with one of these accounts (None: with any)."""
         left = self.policy.deadline - (now - self.started)
@@ -314,6 +338,8 @@ class Dispatch:
             return self._queue(frozenset({target.name}), now)
         # The session decided, not the strategy: its serving there says nothing about where others go.
         self._home = None if self.tie is None else self.tie.home(now)
+        if not self.attempts:
+            self._came_from = self._home
         if self.tie is not None and self.pin is None and target.provider == self.provider:
             self.tie.begins(target.name, now)
         self._tried[target.name] = self._tried.get(target.name, 0) + 1

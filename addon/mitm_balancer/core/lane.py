@@ -1,7 +1,8 @@
 """The order of one pool's targets for one model, kept up to date by what has changed.
 
-A target is in one of three rankings: `ready`, `suspended` (our own breaker holds it back, a guess) or `benched` (it
-cannot serve). A change or the passing of time moves it; a decision looks at the heads.
+A target is in one of four rankings: `ready`, `reserve` (nearly used up: it keeps its sessions, new ones only come when
+nobody is ready), `suspended` (our own breaker holds it back, a guess) or `benched` (it cannot serve). A change or the
+passing of time moves it; a decision looks at the heads.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from mitm_balancer.core.changes import Changes
 from mitm_balancer.core.health import Block
 from mitm_balancer.core.ranking import Key, Ranking
 from mitm_balancer.core.strategies import Strategy
+from mitm_balancer.core.switching import LEAVE_WORTH, Reason
 
 type Judge = Callable[[int, str, float], Block | None]
 """Why the target of that number cannot serve that model now."""
@@ -30,8 +32,10 @@ class Lane:
         self._judge = judge
         self._numbers = numbers
         self._journals = [(journal, journal.position) for journal in journals]
-        self.ready, self.suspended, self.benched = Ranking(), Ranking(), Ranking()
+        self.ready, self.reserve, self.suspended, self.benched = Ranking(), Ranking(), Ranking(), Ranking()
         self._blocks: dict[int, Block] = {}
+        self._spared: dict[int, Block] = {}
+        """Why those in `reserve` are there."""
         self._due: list[tuple[float, int]] = []
         self._due_at: dict[int, float] = {}
         self._fresh = False
@@ -52,19 +56,22 @@ class Lane:
                 self._place(number, now)
 
     def pick(self, active: int | None, without: Container[int]) -> tuple[int, bool] | None:
-        """The ready target that serves next, and whether it is chosen because it is the active one."""
-        start: Key = ()
-        if active is not None and self.strategy.circular:
-            start = (float(active),)
-        best = next((row for row in self.ready.rows(start) if row[1] not in without), None)
-        if best is None:
+        """The target that serves next, and whether it is chosen because it is the active one."""
+        return self._pick(self.ready, active, without) or self._pick(self.reserve, active, without)
+
+    def better(self, home: int, without: Container[int]) -> tuple[int, Reason] | None:
+        """Who would serve a session of `home` better, and why; None: nobody, it is at its best there."""
+        picked = self.pick(home, without)
+        if picked is None or picked[0] == home:
             return None
-        key, number = best
-        if self.strategy.spreads or active is None or active in without or active not in self.ready:
-            return number, False
-        if active == number or self.strategy.stays(self.ready.key(active), key):
-            return active, True
-        return number, False
+        number, _ = picked
+        if home in self.reserve and number in self.ready:
+            return number, Reason(self._spared[home].reason, LEAVE_WORTH)
+        for ranking in (self.ready, self.reserve):
+            if home in ranking and number in ranking:
+                worth = self.strategy.worth(ranking.key(home), ranking.key(number))
+                return number, Reason(self.strategy.because, worth)
+        return None
 
     def block(self, number: int) -> Block | None:
         """Why it cannot serve, as of the last refresh."""
@@ -72,12 +79,36 @@ class Lane:
 
     def blocked(self, most: int, before: int | None = None) -> list[tuple[int, Block]]:
         """The first ones that cannot serve, in order; with `before`, only those ahead of that ready target."""
-        limit = None if before is None else self.ready.key(before)
+        limit = None
+        rankings = [self.suspended, self.benched]
+        if before is not None and before in self.ready:
+            limit = self.ready.key(before)
+            rankings.append(self.reserve)
+        elif before is not None:
+            limit = self.reserve.key(before)
         found: list[tuple[Key, int]] = []
-        for ranking in (self.suspended, self.benched):
+        for ranking in rankings:
             found += _first(ranking.rows(), most, limit)
         found.sort()
-        return [(number, self._blocks[number]) for _, number in found[:most]]
+        return [(number, self._blocks.get(number) or self._spared[number]) for _, number in found[:most]]
+
+    def spared(self, number: int) -> Block | None:
+        """Why it is in reserve."""
+        return self._spared.get(number)
+
+    def _pick(self, ranking: Ranking, active: int | None, without: Container[int]) -> tuple[int, bool] | None:
+        start: Key = ()
+        if active is not None and self.strategy.circular:
+            start = (float(active),)
+        best = next((row for row in ranking.rows(start) if row[1] not in without), None)
+        if best is None:
+            return None
+        key, number = best
+        if self.strategy.spreads or active is None or active in without or active not in ranking:
+            return number, False
+        if active == number or self.strategy.stays(ranking.key(active), key):
+            return active, True
+        return number, False
 
     def _changed(self) -> set[int] | None:
         """None: look at all of them."""
@@ -102,13 +133,20 @@ class Lane:
     def _place(self, number: int, now: float) -> None:
         block = self._judge(number, self.model, now)
         key, due = self.strategy.key(number, self.model, now)
-        if block is None:
-            self._blocks.pop(number, None)
-        else:
+        used, until = self.strategy.known.nearly_used_up(self.strategy.targets[number].name, self.model, now)
+        due = min(due, until)
+        self._blocks.pop(number, None)
+        self._spared.pop(number, None)
+        home = self.ready
+        if block is not None:
             self._blocks[number] = block
             due = min(due, math.inf if block.until is None else block.until)
-        home = self.ready if block is None else self.suspended if block.breaker else self.benched
-        for ranking in (self.ready, self.suspended, self.benched):
+            home = self.suspended if block.breaker else self.benched
+        elif used is not None:
+            back = until if until < math.inf else None
+            self._spared[number] = Block(f"{used:.0f} % used, kept for its sessions", back)
+            home = self.reserve
+        for ranking in (self.ready, self.reserve, self.suspended, self.benched):
             if ranking is not home:
                 ranking.drop(number)
         home.put(number, key)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from mitm_balancer.core.switching import Tied
 from mitm_balancer.core.target import TargetInfo
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ class Order(Protocol):
     around: Circumstances
 
     def select(
-        self, model: str, health: Health, now: float, *, without: Collection[str] = (), bound: str | None = None
-    ) -> Selection: ...
+        self, model: str, health: Health, now: float, *,
+        without: Collection[str] = (), bound: str | None = None, tied: Tied | None = None,
+    ) -> Selection: ...  # fmt: skip
 
     def find(self, name: str) -> TargetInfo | None: ...
 
@@ -30,7 +32,7 @@ class Order(Protocol):
 
     def taken(self, name: str) -> None: ...
 
-    def served(self, name: str) -> None: ...
+    def served(self, name: str, model: str = "", health: Health | None = None, now: float = 0.0) -> None: ...
 
     def blocked(
         self, target: TargetInfo, model: str, health: Health, now: float, *, bound: bool = False

@@ -6,7 +6,7 @@ the story. An order is kept per model and brought up to date by what has changed
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -16,6 +16,7 @@ from mitm_balancer.core.lane import Lane
 from mitm_balancer.core.operator import States
 from mitm_balancer.core.order import Order
 from mitm_balancer.core.strategies import BY_NAME, Known, Strategy
+from mitm_balancer.core.switching import Switch, Tied, worth_it
 from mitm_balancer.core.target import TargetInfo, allows
 
 __all__ = ["Priority", "Rejected", "Selection", "TargetInfo", "allows"]
@@ -46,6 +47,8 @@ class Selection:
     """Nobody was chosen, and these lack nothing but a free slot: the request may wait for one."""
     last_resort: bool = False
     """Our own breaker holds the chosen one back, and there is nobody else."""
+    switch: Switch | None = None
+    """Its session's account could serve; it moves all the same, because it is better off there."""
 
 
 @dataclass(slots=True)
@@ -57,7 +60,10 @@ class Circumstances:
 
 
 class Priority(Order):
-    """Picks for one provider. `active` is the account that served last, by which most strategies stay."""
+    """Picks for one provider. `active` is the account in use, by which most strategies stay.
+
+    A model for which that one is out, while it serves the others, has an account in use of its own.
+    """
 
     def __init__(
         self, targets: Sequence[TargetInfo], strategy: str = "priority", around: Circumstances | None = None
@@ -66,15 +72,20 @@ class Priority(Order):
         self.around = around if around is not None else Circumstances()
         self.strategy: Strategy = BY_NAME[strategy](self.targets, self.around.known)
         self.active: str | None = None
+        self._active_for: dict[str, str] = {}
         self._numbers = {target.name: number for number, target in enumerate(self.targets)}
         self._own = Changes()
         self._lanes: dict[str, Lane] = {}
         self._health: Health | None = None
 
     def select(
-        self, model: str, health: Health, now: float, *, without: Collection[str] = (), bound: str | None = None
-    ) -> Selection:
-        """The best eligible target outside `without`; `bound` is the account that the session is tied to."""
+        self, model: str, health: Health, now: float, *,
+        without: Collection[str] = (), bound: str | None = None, tied: Tied | None = None,
+    ) -> Selection:  # fmt: skip
+        """The best eligible target outside `without`; `bound` is the account that the session is tied to.
+
+        With `tied`, the session's prices, it may be moved although that one can serve.
+        """
         lane = self._lane(model, health)
         lane.refresh(now)
         names = self.targets
@@ -82,8 +93,8 @@ class Priority(Order):
         out = {self._numbers[name] for name in without if name in self._numbers} if without else ()
         home = self._numbers.get(bound) if bound is not None else None
         if home is not None and home not in out and self._serves_bound(lane, home, now):
-            return Selection(names[home], (), "its session is there")
-        active = self._numbers.get(self.active) if self.active is not None else None
+            return self._moved(lane, home, out, tied, now) or Selection(names[home], (), "its session is there")
+        active = self._number(self.active_for(model))
         picked = lane.pick(active, out)
         if picked is not None:
             number, stays = picked
@@ -111,17 +122,44 @@ class Priority(Order):
         if number is not None and self.strategy.taken(number):
             self._own.note(name)
 
-    def served(self, name: str) -> None:
-        """`name` answered: stay on it."""
-        if name in self._numbers:
+    def active_for(self, model: str) -> str | None:
+        """The account in use for that model."""
+        return self._active_for.get(model, self.active)
+
+    @property
+    def in_use(self) -> dict[str, str]:
+        """The accounts in use, for `restore`: "" is the one for all models, the others are exceptions."""
+        return self._active_for | ({"": self.active} if self.active is not None else {})
+
+    def restore(self, in_use: Mapping[str, str]) -> None:
+        """Go on where an earlier process stopped."""
+        for model, name in in_use.items():
+            if name in self._numbers and model:
+                self._active_for[model] = name
+            elif name in self._numbers:
+                self.active = name
+
+    def served(self, name: str, model: str = "", health: Health | None = None, now: float = 0.0) -> None:
+        """`name` answered: stay on it, unless the account in use was only busy or failed but once."""
+        if name not in self._numbers or name == self.active_for(model):
+            return
+        if health is not None and self._still_in_use(model, health, now):
+            return
+        if name == self.active:
+            del self._active_for[model]
+        elif model and health is not None and self._still_in_use("", health, now):
+            self._active_for[model] = name
+            if len(self._active_for) > LANES_KEPT:
+                del self._active_for[next(iter(self._active_for))]
+        else:
             self.active = name
+            self._active_for.pop(model, None)
 
     def adopt(self, old: Priority | None) -> None:
         """Go on where the one before a reload stopped: the active account if it is still there, turns and shares."""
         if old is None:
             return
-        if old.active in self._numbers:
-            self.active = old.active
+        self.restore(old.in_use)
         if old.strategy.name == self.strategy.name:
             self.strategy.adopt(old.strategy)
 
@@ -144,6 +182,31 @@ class Priority(Order):
         return block
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _number(self, name: str | None) -> int | None:
+        return None if name is None else self._numbers.get(name)
+
+    def _moved(self, lane: Lane, home: int, out: Container[int], tied: Tied | None, now: float) -> Selection | None:
+        """A session that is better off elsewhere, and whose move is cheap enough; None: it stays."""
+        better = None if tied is None else lane.better(home, out)
+        source = self.targets[home]
+        if better is None or tied is None or not worth_it(better[1], tied, source.name, now):
+            return None
+        target, reason = self.targets[better[0]], better[1]
+        spared = lane.spared(home)
+        rejected = () if spared is None else (Rejected(source.name, spared),)
+        switch = Switch(source.name, target.name, reason.text, tied.cold_tokens(source.name, now))
+        return Selection(target, rejected, f"better than {source.name}: {reason.text}", switch=switch)
+
+    def _still_in_use(self, model: str, health: Health, now: float) -> bool:
+        """Whether the account in use would be chosen again."""
+        active = self._number(self.active_for(model))
+        if active is None:
+            return False
+        lane = self._lane(model, health)
+        lane.refresh(now)
+        block = lane.block(active)
+        return block.busy if block is not None else lane.pick(active, ()) == (active, True)
 
     def _lane(self, model: str, health: Health) -> Lane:
         if health is not self._health:
@@ -178,7 +241,10 @@ class Priority(Order):
     ) -> tuple[Rejected, ...]:
         """Those ahead of `before`, and of the ones that were wanted first (`also`) those that cannot serve."""
         blocks = dict(lane.blocked(REJECTED_KEPT, before)) if before is not None else {}
-        wanted = {n: block for n in also if n is not None and (block := lane.block(n)) is not None}
+        wanted = {
+            n: block for n in also
+            if n is not None and n != before and (block := lane.block(n) or lane.spared(n)) is not None
+        }  # fmt: skip
         return tuple(Rejected(self.targets[n].name, block) for n, block in (wanted | blocks).items() if n not in out)
 
     def _nobody_ready(self, lane: Lane, out: Container[int]) -> Selection:

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from mitm_balancer.core.switching import Caches
+
 CAP = 20_000
 """Sessions remembered, the least recently used goes first: at about 200 bytes each, 4 MB."""
 
@@ -37,6 +39,7 @@ class Bindings:
         self.cap, self.ttl = cap, ttl
         self._known: dict[str, tuple[str, float]] = {}
         self._written: dict[str, float] = {}
+        self._caches: dict[str, Caches] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -61,6 +64,17 @@ class Bindings:
             oldest = next(iter(self._known))
             del self._known[oldest]
             self._written.pop(oldest, None)
+            self._caches.pop(oldest, None)
+
+    def used(self, key: str, account: str, model: str, prompt: int, life: float, now: float) -> None:
+        """An answer to a session that is known: its prompt is in the account's cache now, for `life` seconds."""
+        if key in self._known:
+            self._caches.setdefault(key, Caches()).used(account, model, prompt, life, now)
+
+    def warm(self, key: str, account: str, now: float) -> int:
+        """Tokens of the session's prompts that lie warm there."""
+        caches = self._caches.get(key)
+        return 0 if caches is None else caches.warm(account, now)
 
     def rename(self, old: str, new: str) -> None:
         """The account has another name now."""
@@ -94,6 +108,8 @@ class Tie:
     ) -> None:
         self.bindings, self.keys, self.keep = bindings, keys, keep
         self._new = begins
+        self.begins_turn: Callable[[], bool] = lambda: False
+        """Whether the request is the first of a turn; the driver knows how to read that. Asked for rarely."""
 
     def home(self, now: float) -> str | None:
         """The account that it is tied to."""
@@ -113,3 +129,14 @@ class Tie:
         self.bindings.bind(self.keys.own, account, now)
         if self.bindings.worth_writing(self.keys.own, now) or moved:
             self.keep(self.keys.own, account)
+
+    def used(self, account: str, model: str, prompt: int, life: float, now: float) -> None:
+        """The answer has told how many tokens its prompt had; the cache keeps them for `life` seconds."""
+        self.bindings.used(self.keys.own, account, model, prompt, life, now)
+
+    def cold_tokens(self, account: str, now: float) -> int:
+        """What would have to be read again if it left that account now."""
+        return self.bindings.warm(self.keys.own, account, now)
+
+    def between_turns(self) -> bool:
+        return self.begins_turn()

@@ -31,6 +31,13 @@ HEADROOM_MARGIN = 15.0
 RESET_MARGIN = 600.0
 """Seconds by which another window must reset sooner; stated resets wobble by a second or so."""
 
+POINT_WORTH = 1000
+RESET_WORTH = 20_000
+SCORE_WORTH = 100_000
+"""Tokens of cold cache that it is worth to move a bound session: per point of quota that is left there; for quota that
+would be lost; per 1.0 of score. So an advantage that is just beyond its margin moves small prompts, and those whose
+cache is cold anyhow."""
+
 SCORE_MARGIN = 0.05
 SCORE_REFRESH = 30.0
 """Seconds after which a score is worked out again, because the past has faded."""
@@ -56,6 +63,16 @@ class Known:
     vitals: Vitals = field(default_factory=Vitals)
     load: Load = field(default_factory=NoLoad)
     weights: Weights = Weights()
+    leave_at: float = 0.0
+    """Percent used of its tightest quota window from which an account is a reserve for new sessions; 0: never."""
+
+    def nearly_used_up(self, name: str, model: str, now: float) -> tuple[float | None, float]:
+        """The percent used, if that is beyond `leave_at`, else None; and until when this is true by itself."""
+        if not self.leave_at:
+            return None, math.inf
+        outlook = self.evidence.outlook(name, model, now)
+        used = None if outlook.left is None else 100.0 - outlook.left
+        return (used if used is not None and used >= self.leave_at else None), outlook.until
 
 
 class Strategy:
@@ -78,6 +95,10 @@ class Strategy:
     def stays(self, active: Key, best: Key) -> bool:  # noqa: ARG002
         """Whether the account in use is kept although another one is ahead."""
         return True
+
+    def worth(self, home: Key, best: Key) -> int:  # noqa: ARG002
+        """Tokens of cold cache that it is worth to move a session from `home` to `best`, which is ahead."""
+        return 0
 
     def taken(self, index: int) -> bool:  # noqa: ARG002
         """An attempt goes there. Tells whether its key is another one now."""
@@ -113,6 +134,9 @@ class SoonestReset(Strategy):
             return active[2] == best[2] or active[2] - best[2] < RESET_MARGIN
         return False
 
+    def worth(self, home: Key, best: Key) -> int:  # noqa: ARG002
+        return RESET_WORTH
+
 
 class Headroom(Strategy):
     """By the tightest window that concerns the model."""
@@ -132,6 +156,9 @@ class Headroom(Strategy):
         if active[1] > 0:  # not known: any account of which something is known is no better guess
             return True
         return active[1] - best[1] < HEADROOM_MARGIN
+
+    def worth(self, home: Key, best: Key) -> int:
+        return int(POINT_WORTH * max(0.0, home[1] - best[1]))
 
 
 class RoundRobin(Strategy):
@@ -240,6 +267,9 @@ class Score(Strategy):
 
     def stays(self, active: Key, best: Key) -> bool:
         return active[0] - best[0] < SCORE_MARGIN
+
+    def worth(self, home: Key, best: Key) -> int:
+        return int(SCORE_WORTH * (home[0] - best[0]))
 
 
 type MakeStrategy = Callable[[Sequence[TargetInfo], Known], Strategy]

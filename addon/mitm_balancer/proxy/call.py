@@ -19,7 +19,7 @@ from mitm_balancer.core.durations import countdown
 from mitm_balancer.core.strip import Stripped, is_refused
 from mitm_balancer.core.verdict import Outcome, Scope, Verdict
 from mitm_balancer.providers.model import PathKind
-from mitm_balancer.proxy import answers, bodies, display, facts, metering, wire
+from mitm_balancer.proxy import answers, bodies, caching, display, facts, metering, wire
 from mitm_balancer.proxy.attempt import Answer, Result, Rules, attempt, masked
 from mitm_balancer.proxy.bound import Binding
 from mitm_balancer.proxy.entrance import Entrance
@@ -146,6 +146,7 @@ class Call:
                 self._upload.discard()
             self.runtime.sockets.pop(flow.id, None)
             metering.answered(self.runtime, self.claim, record, relay.gauge)
+            caching.remember(self._dispatch, request, record, self.runtime.clock())
             if self.claim.kind is not PathKind.CONTROL:
                 self.runtime.recorder.trace(record.request_id, record.finish(ended, relay.received))
 
@@ -169,6 +170,7 @@ class Call:
         self._binding = self.runtime.resources.of(claim, flow.request, known.refers)
         self._binding.bind(dispatch, record.data)
         self._entrance = Entrance(self.runtime, dispatch, known.session, known.stream or is_upgrade(flow.request))
+        caching.attach(dispatch, flow.request, claim.dialect)
         await self._attempts(flow, relay, known, dispatch)
 
     async def _attempts(self, flow: http.HTTPFlow, relay: Relay, known: facts.Facts, dispatch: Dispatch) -> None:

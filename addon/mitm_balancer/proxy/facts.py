@@ -42,7 +42,7 @@ _decoder = msgspec.json.Decoder(_Body)
 
 def read(request: http.Request, dialect: Dialect) -> Facts:
     """Total: a body that is not JSON, or is compressed wrongly, gives empty facts."""
-    content = _decoded(request)
+    content = decoded(request)
     return replace(_read(request, content, dialect), session=named(request, content))
 
 
@@ -68,7 +68,7 @@ def _read(request: http.Request, content: bytes | None, dialect: Dialect) -> Fac
     )
 
 
-def _decoded(request: http.Request) -> bytes | None:
+def decoded(request: http.Request) -> bytes | None:
     """The body without its content coding (Codex sends zstd); None when it cannot be read."""
     if not request.raw_content or fields.first(request.headers.fields, b"content-encoding") is None:
         return request.raw_content

@@ -48,6 +48,8 @@ class Record:
         """The targets that could not serve, and why; and how long it waited for a slot."""
         if dispatch.queued:
             self.data["queued_seconds"] = round(dispatch.queued, 3)
+        if dispatch.switch is not None:
+            self.data["switch"] = dispatch.switch.as_record()
         self.data["passed_over"] = [
             {
                 "account": r.name,

@@ -132,6 +132,13 @@ def test_pins() -> None:
     ]
 
 
+@pytest.mark.parametrize(("text", "percent"), [("", 95), ("80", 80), ("0", 0), ("null", 0), ("99.5", 99.5)])
+def test_leave_before_empty_can_be_moved_and_switched_off(text: str, percent: float) -> None:
+    """In percent used."""
+    given = f"leave_at: {text}" if text else ""
+    assert parse(f"priority: {{strategy: drain, {given}}}", "c").priority.leave_at == percent
+
+
 def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines() -> None:
     found = errors(
         """\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dispatch_world import START, NoJitter, Story
 
@@ -74,7 +74,16 @@ class SeatedWorld:
 
     def run(self, session: str, outcomes: dict[str, list[Outcome]]) -> Story:
         """One request to its end; each account answers with its outcomes in turn, the last one for ever."""
-        dispatch, story = self.dispatch(session), Story()
+        return self.drive(self.dispatch(session), outcomes)
+
+    def leave_at(self, percent: float) -> None:
+        """From then on an account keeps its sessions and gets no new ones."""
+        around = self.priority.around
+        around.known = replace(around.known, leave_at=percent)
+        self.priority = Priority(self.priority.targets, self.strategy, around)
+
+    def drive(self, dispatch: Dispatch, outcomes: dict[str, list[Outcome]]) -> Story:
+        story = Story()
         answers = {name: list(given) for name, given in outcomes.items()}
         try:
             while True:

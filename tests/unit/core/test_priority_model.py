@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+from dataclasses import dataclass
 
 from dispatch_world import NO_MODEL, OK, START, TRANSIENT, limited
 from hypothesis import settings
@@ -12,7 +14,7 @@ from test_evidence import Window
 
 from mitm_balancer.core.changes import Changes
 from mitm_balancer.core.evidence import Source
-from mitm_balancer.core.health import Health
+from mitm_balancer.core.health import Block, Health
 from mitm_balancer.core.operator import States
 from mitm_balancer.core.priority import Circumstances, Priority, Selection
 from mitm_balancer.core.strategies import BY_NAME, Known
@@ -39,6 +41,20 @@ class Loads:
         return self.running(name) >= 3
 
 
+@dataclass(frozen=True)
+class Prices:
+    """A session's."""
+
+    tokens: int
+    boundary: bool
+
+    def cold_tokens(self, account: str, now: float) -> int:
+        return self.tokens
+
+    def between_turns(self) -> bool:
+        return self.boundary
+
+
 class Kept(RuleBasedStateMachine):
     """The naive model is a `Priority` made this moment, with nothing kept: it judges and ranks everything."""
 
@@ -52,7 +68,7 @@ class Kept(RuleBasedStateMachine):
         self.targets.sort(key=lambda target: target.priority)
         self.loads = Loads()
         self.health = Health(rng)
-        self.around = Circumstances(Known(load=self.loads), States())
+        self.around = Circumstances(Known(load=self.loads, leave_at=rng.choice([0, 60])), States())
         self.name = strategy
         self.priority = Priority(self.targets, strategy, self.around)
         self.now = START
@@ -77,9 +93,14 @@ class Kept(RuleBasedStateMachine):
     def client_leaves(self, name: str) -> None:
         self.health.cancelled(name)
 
-    @rule(name=NAME)
-    def serves(self, name: str) -> None:
-        self.priority.served(name)
+    @rule(name=NAME, model=MODEL)
+    def serves(self, name: str, model: str) -> None:
+        before = self.priority.in_use
+        self.priority.served(name, model, self.health, self.now)
+        after = self.priority.in_use
+        others = before.keys() - {model, ""}
+        assert {m: before[m] for m in others} == {m: after[m] for m in others if m in after}, "other models keep theirs"
+        assert self.priority.active_for(model) in (name, before.get(model, before.get("")))
 
     @rule(name=NAME, running=st.integers(0, 3))
     def load(self, name: str, running: int) -> None:
@@ -110,14 +131,20 @@ class Kept(RuleBasedStateMachine):
         self.priority = Priority(self.targets, strategy, self.around)
         self.priority.adopt(old)
 
-    @rule(model=MODEL, without=st.sets(NAME, max_size=3), bound=st.none() | NAME)
-    def decides(self, model: str, without: set[str], bound: str | None) -> None:
-        found = self.priority.select(model, self.health, self.now, without=without, bound=bound)
+    @rule(
+        model=MODEL,
+        without=st.sets(NAME, max_size=3),
+        bound=st.none() | NAME,
+        tied=st.none() | st.builds(Prices, st.sampled_from([0, 10_000, 200_000]), st.booleans()),
+    )
+    def decides(self, model: str, without: set[str], bound: str | None, tied: Prices | None) -> None:
+        found = self.priority.select(model, self.health, self.now, without=without, bound=bound, tied=tied)
         fresh = Priority(self.targets, self.name, self.around)
         fresh.adopt(self.priority)
         if self.name != "score":  # a score is worked out anew when something happens and every half a minute
-            assert found == fresh.select(model, self.health, self.now, without=without, bound=bound)
+            assert found == fresh.select(model, self.health, self.now, without=without, bound=bound, tied=tied)
         self.check(found, model, without, bound)
+        self.check_switch(found, model, bound, tied)
 
     def check(self, found: Selection, model: str, without: set[str], bound: str | None) -> None:
         """A pick never violates eligibility, and nobody is missed."""
@@ -135,14 +162,40 @@ class Kept(RuleBasedStateMachine):
             why = self.priority.blocked(chosen, model, self.health, self.now, bound=chosen.name == bound)
             assert why is None or (why.breaker and not free), "only an open breaker, and only as the last one"
         for rejected in found.rejected:
-            assert rejected.block == block(next(t for t in self.targets if t.name == rejected.name))
+            target = next(t for t in self.targets if t.name == rejected.name)
+            assert rejected.block == (block(target) or self.spared(target, model))
+        if chosen is not None and chosen.name != bound and self.spared(chosen, model) is not None:
+            assert all(self.spared(t, model) for t in free), "nearly used up, although another one is ready"
+
+    def spared(self, target: TargetInfo, model: str) -> Block | None:
+        """Leave-before-empty, worked out anew."""
+        known = self.around.known
+        outlook = known.evidence.outlook(target.name, model, self.now)
+        if not known.leave_at or outlook.left is None or 100 - outlook.left < known.leave_at:
+            return None
+        until = outlook.until if outlook.until < math.inf else None
+        return Block(f"{100 - outlook.left:.0f} % used, kept for its sessions", until)
+
+    def check_switch(self, found: Selection, model: str, bound: str | None, tied: Prices | None) -> None:
+        """A session whose account can serve is moved only between turns and when it is cheap."""
+        switch = found.switch
+        if switch is None:
+            return
+        assert tied is not None
+        assert found.chosen is not None
+        assert (switch.source, switch.target) == (bound, found.chosen.name)
+        assert tied.boundary
+        assert switch.cold_tokens == tied.tokens <= 100_000, "nothing is worth more"
+        home = next(t for t in self.targets if t.name == bound)
+        assert self.priority.blocked(home, model, self.health, self.now) is None
+        assert self.spared(home, model) or self.name in ("headroom", "soonest-reset", "score")
 
     @invariant()
     def all_models_agree_on_what_is_ready(self) -> None:
         if hasattr(self, "priority"):
             for lane in self.priority._lanes.values():
                 lane.refresh(self.now)
-                sizes = len(lane.ready) + len(lane.suspended) + len(lane.benched)
+                sizes = len(lane.ready) + len(lane.reserve) + len(lane.suspended) + len(lane.benched)
                 assert sizes == len(NAMES), "everybody is in exactly one ranking"
 
 
