@@ -86,13 +86,13 @@ def _capacity_benches(m: pytest.MonkeyPatch) -> None:
 
 
 def _the_longest_wait_is_told(m: pytest.MonkeyPatch) -> None:
-    soonest = Dispatch._soonest
+    soonest = dispatch.soonest
 
-    def later(self: Dispatch, now: float, without: Any) -> float | None:
-        found = soonest(self, now, without)
+    def later(*of_whom: Any, **options: Any) -> float | None:
+        found = soonest(*of_whom, **options)
         return None if found is None else found * 2 + 60
 
-    m.setattr(Dispatch, "_soonest", later)
+    m.setattr(dispatch, "soonest", later)
 
 
 def _breakers_never_close(m: pytest.MonkeyPatch) -> None:
