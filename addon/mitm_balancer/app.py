@@ -30,6 +30,7 @@ from mitm_balancer.core.verdict import Verdict
 from mitm_balancer.operating import Operator
 from mitm_balancer.paths import config_path, home_path
 from mitm_balancer.policies import breaker_policy, dispatch_policy, limits
+from mitm_balancer.polling import Polls
 from mitm_balancer.providers.identity import account_fields
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.providers.registry import Registry
@@ -150,9 +151,13 @@ class App:
         )
         self.runtime.book.listener = windows_to_evidence(self.runtime)
         self._bookkeeper = Bookkeeper(self.runtime.book, self.store)
+        self._polls = Polls(
+            self.pool, self.runtime.book, self.store, spawn, self.runtime.recorder.event, self._disabled
+        )
         self.merged = self.effective = config
         """`merged` has the stored accounts in it; `effective` is what counts, with what commands have set over it."""
         self.operator = Operator(self.store, self.runtime, lambda: self.merged, self._settings_changed, self.reload)
+        self.operator.later["usage"] = self._polls.wished
         self._publisher = Publisher(self.runtime, self.activity, self.store)
         self._restore_activity()
         self._take_look(self.stored.look())
@@ -171,6 +176,7 @@ class App:
         self.runtime.insecure = tls.insecure
         self._via = via
         self.pool.configure(tls, self._route)
+        self._pace_polls()
 
     def proxy_for(self, host: str, port: int) -> Via | None:
         return None if self._via is not None else self._route(Origin("https", host, port))
@@ -257,6 +263,14 @@ class App:
         self.runtime.limits = limits(config.policy)
         self.runtime.health.breaker = breaker_policy(config.policy)
         self._obey_choices()
+        self._pace_polls()
+
+    def _pace_polls(self) -> None:
+        """Without verified TLS nobody is asked: no credential is sent then."""
+        self._polls.pace(Config() if self.runtime.insecure else self.effective, self._secret, self.stored.accounts)
+
+    def _disabled(self, spec: AccountSpec) -> bool:
+        return self.runtime.around.states.of(spec.name, spec.provider) == "disabled"
 
     def _obey_choices(self) -> None:
         """New work goes to the account that the user chose; once, because a failover may move it on."""
@@ -332,6 +346,7 @@ class App:
         self._credential_problems = problems
         self._apply()
         self.runtime.ready.set()
+        await self._polls.begin()
 
     async def _read_credential(self, spec: AccountSpec) -> tuple[str, Secret | None, str]:
         try:
@@ -362,6 +377,7 @@ class App:
                 await self.refresh_from_store()
                 await self.operator.obey()
             self._bookkeeper.save_if_due(time.time())
+            self._polls.tick()
             self._tell_state()
             self._publisher.publish_if_changed(self._in_force())
             await asyncio.sleep(WATCH_INTERVAL)

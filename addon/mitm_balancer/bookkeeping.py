@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from mitm_balancer.core.evidence import Source
 from mitm_balancer.providers.limits import Window
 from mitm_balancer.providers.usage import Usage
 from mitm_balancer.store import Store, UsageRow, WindowRow
@@ -55,12 +56,11 @@ def _tally(row: UsageRow) -> Tally:
 
 def _window_row(seen: SeenWindow) -> WindowRow:
     w = seen.window
-    return WindowRow(
-        seen.account, w.name, seen.seen_at, w.used_percent, w.remaining, w.limit, seen.reset_at, w.status, w.minutes
-    )
+    numbers = (w.used_percent, w.remaining, w.limit, seen.reset_at, w.status, w.minutes)
+    return WindowRow(seen.account, w.name, seen.seen_at, *numbers, source=seen.source.name.lower())
 
 
 def _window(row: WindowRow) -> SeenWindow:
     wait = None if row.reset_at is None else row.reset_at - row.seen_at
     window = Window(row.name, row.used_percent, row.remaining, row.allowed, wait, row.status, row.minutes)
-    return SeenWindow(row.account, window, row.seen_at)
+    return SeenWindow(row.account, window, row.seen_at, Source.POLL if row.source == "poll" else Source.HEADER)

@@ -51,6 +51,6 @@ def windows_to_evidence(runtime: Runtime) -> Callable[[SeenWindow], None]:
         def of_model(name: str) -> bool:
             return bool(pattern) and re.search(pattern, name) is not None
 
-        runtime.around.known.evidence.stated(seen.account, [seen.window], at, of_model=of_model)
+        runtime.around.known.evidence.stated(seen.account, [seen.window], at, seen.source, of_model)
 
     return heard

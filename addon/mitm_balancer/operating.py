@@ -17,6 +17,7 @@ from mitm_balancer.core.verdict import Verdict
 from mitm_balancer.operations import Flags
 from mitm_balancer.ops.events import EventType
 from mitm_balancer.proxy.runtime import Runtime
+from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.store import Store, StoreError
 from mitm_balancer.store.asks import FRESH, Ask, asked, reply
 
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 type Reload = Callable[[], Awaitable[Sequence[str]]]
 """Reads the configuration again; all that is wrong with it, nothing when it was taken."""
+
+
+type Later = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
 class Operator:
@@ -41,6 +45,9 @@ class Operator:
         self._config, self._changed, self._reload = config, changed, reload
         self._flags: dict[str, dict[str, str | bool | None]] = {}
         self._settings: dict[str, Any] = {}
+        self.later: dict[str, Later] = {}
+        """Verbs that take their time: they run beside everything else, and answer at their end."""
+        self._running: set[int] = set()
         self.revision = 0
         """Grows with each change: what was read from the store before it is older."""
         self._started = time.time()
@@ -106,11 +113,23 @@ class Operator:
         if self._store is None:
             return
         for ask in await asyncio.to_thread(asked, self._store, max(self._started, time.time() - FRESH)):
-            answer = await self._do(ask)
-            try:
-                await asyncio.to_thread(reply, self._store, ask.seq, answer)
-            except StoreError as e:
-                logger.warning("mitm-balancer: a command is obeyed, but its answer cannot be written: %s", e)
+            if (later := self.later.get(ask.verb)) is None:
+                await self._answer(ask, await self._do(ask))
+            elif ask.seq not in self._running:
+                self._running.add(ask.seq)
+                spawn(self._do_later(ask, later), f"balancer {ask.verb}")
+
+    async def _do_later(self, ask: Ask, later: Later) -> None:
+        await self._answer(ask, await later(ask.args))
+        self._running.discard(ask.seq)
+
+    async def _answer(self, ask: Ask, answer: Mapping[str, Any]) -> None:
+        if self._store is None:
+            return
+        try:
+            await asyncio.to_thread(reply, self._store, ask.seq, answer)
+        except StoreError as e:
+            logger.warning("mitm-balancer: a command is obeyed, but its answer cannot be written: %s", e)
 
     async def _do(self, ask: Ask) -> dict[str, Any]:
         match ask.verb:

@@ -78,12 +78,12 @@ class Line:
         self.silent = False
         """It runs, and has not answered in time."""
 
-    def tell(self, verb: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Ask and wait for the answer; empty without a proxy, or when it does not answer."""
+    def tell(self, verb: str, args: Mapping[str, Any], wait: float = WAIT) -> Mapping[str, Any]:
+        """Ask and wait for the answer, seconds; empty without a proxy, or when it does not answer."""
         if self.proxy is None:
             return {}
         number = ask(self._store, verb, args)
-        deadline = time.monotonic() + WAIT
+        deadline = time.monotonic() + wait
         while time.monotonic() < deadline:
             if (answer := replied(self._store, number)) is not None:
                 return answer

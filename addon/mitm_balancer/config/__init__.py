@@ -16,6 +16,7 @@ from mitm_balancer.config.model import (
     Policy,
     Priority,
     RoutingWeights,
+    UsagePolls,
     UserRule,
 )
 from mitm_balancer.config.reading import load, parse
@@ -44,6 +45,7 @@ __all__ = [
     "Priority",
     "RoutingWeights",
     "Stored",
+    "UsagePolls",
     "UserRule",
     "load",
     "parse",

@@ -102,6 +102,15 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class UsagePolls:
+    """Asking providers what is left of each account's quota."""
+
+    poll: bool = setting(True, boolean)
+    every_s: int = setting(300, whole(60, 86_400))
+    """Seconds; providers that limit such questions are asked less often."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pin:
     """The one account that may serve what fits; the fields that are set must fit."""
 
@@ -176,6 +185,7 @@ class Config:
     """Tried before the providers' own error tables."""
     priority: Priority = Priority()
     policy: Policy = Policy()
+    usage: UsagePolls = UsagePolls()
     source: Path | None = None
 
     def all_providers(self) -> tuple[Provider, ...]:

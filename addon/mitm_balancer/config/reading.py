@@ -12,13 +12,13 @@ import yaml
 from mitm_balancer.config.accounts import read_accounts
 from mitm_balancer.config.checks import boolean, whole
 from mitm_balancer.config.errors import ConfigError, ConfigErrors
-from mitm_balancer.config.model import VERSION, Config, Policy, Priority
+from mitm_balancer.config.model import VERSION, Config, Policy, Priority, UsagePolls
 from mitm_balancer.config.nodes import Report, Value
 from mitm_balancer.config.priority import read_priority
 from mitm_balancer.config.providers import read_providers
 from mitm_balancer.config.rules import read_rules
 
-KEYS = ("version", "balancing", "accounts", "providers", "rules", "priority", "policy")
+KEYS = ("version", "balancing", "accounts", "providers", "rules", "priority", "policy", "usage")
 
 
 def load(path: Path | None, *, required: bool = True) -> Config:
@@ -75,6 +75,7 @@ def _config(root: Value, folder: Path) -> Config:
         rules=table.get("rules", _or_empty(lambda value: read_rules(value, known)), ()),
         priority=table.get("priority", _or_empty(lambda value: read_priority(value, known)), None) or Priority(),
         policy=table.get("policy", _or_empty(functools.partial(_settings, schema=Policy)), None) or Policy(),
+        usage=table.get("usage", _or_empty(functools.partial(_settings, schema=UsagePolls)), None) or UsagePolls(),
     )
 
 

@@ -15,4 +15,5 @@ PROVIDER = Provider(
     companions=frozenset({"x-goog-user-project"}),
     account_body=(("project", "project"),),
     errors=ERRORS,
+    model_windows=r".",  # its quota is told per model
 )

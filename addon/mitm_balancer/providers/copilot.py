@@ -56,5 +56,6 @@ PROVIDER = Provider(
         r"x-usage-(?P<field>ratelimit)-(?P<window>session|weekly)",
         r"x-ratelimit-(?P<field>remaining|reset)",
     ),
+    model_windows=r"^completions$",  # of the editors' ghost text: no model's name holds the word, so it is nobody's
     websocket_paths=("/responses",),
 )

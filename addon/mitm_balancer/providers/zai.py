@@ -44,6 +44,7 @@ _PATHS = (
 def _platform(name: str, host: str) -> Provider:
     return Provider(
         name=name, hosts=(host,), dialect=Dialect.OPENAI_CHAT, paths=_PATHS, errors=ERRORS, stamp_offset=8.0,
+        model_windows=r"^tools",  # of its search tools, not of its models
         companions=frozenset({"bigmodel-organization", "bigmodel-project"}),
     )  # fmt: skip
 

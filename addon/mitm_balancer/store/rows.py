@@ -67,6 +67,8 @@ class WindowRow:
     status: str = ""
     minutes: int | None = None
     """Its length, where the provider tells."""
+    source: str = "header"
+    """`header` of an answer, or `poll`."""
 
 
 def remaining(row: CooldownRow, now: float) -> float:

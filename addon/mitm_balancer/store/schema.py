@@ -19,7 +19,7 @@ MIGRATIONS: list[Migration] = []
 
 KEPT_ON_REPAIR = (
     "cooldowns", "account_flags", "state", "owners", "bindings", "settings",
-    "accounts", "pending_accounts", "dismissed",
+    "accounts", "pending_accounts", "dismissed", "usage_snapshots",
 )  # fmt: skip
 """What is worth carrying over from a damaged file: small; P8 is about cooldowns and tokens."""
 
@@ -198,3 +198,23 @@ def m013_asks(db: Database) -> None:
     db.table("asks").create(
         {"seq": int, "at": float, "verb": str, "args": str, "answer": str}, pk="seq", not_null={"at", "verb", "args"}
     )
+
+
+@migration
+def m010_usage_snapshots(db: Database) -> None:
+    db.table("usage_snapshots").create(
+        {
+            "account": str,
+            "fetched_at": float,
+            "confidence": str,
+            "plan": str,
+            "message": str,
+            "raw_redacted": str,
+            "error": str,
+            "amounts": str,
+            "next_at": float,
+        },
+        pk="account",
+        not_null={"fetched_at", "confidence", "plan", "message", "raw_redacted", "error", "amounts", "next_at"},
+    )
+    db.execute("ALTER TABLE limit_windows ADD COLUMN source TEXT NOT NULL DEFAULT 'header'")

@@ -50,6 +50,7 @@ _HOUSEKEEPING = {
     "owner": _BOUND.format("owners", OWNERS_KEPT),
     "binding": _BOUND.format("bindings", BINDINGS_KEPT),
     "usage": f"DELETE FROM usage WHERE day < date('now', '-{USAGE_DAYS_KEPT} days')",  # noqa: S608 - our own number
+    "snapshot": f"DELETE FROM usage_snapshots WHERE fetched_at < strftime('%s', 'now') - {WINDOW_SECONDS_KEPT}",  # noqa: S608
     "window": f"DELETE FROM limit_windows WHERE seen_at < strftime('%s', 'now') - {WINDOW_SECONDS_KEPT}",  # noqa: S608
 }
 _COOLDOWN_COLUMNS = ", ".join(field.name for field in dataclasses.fields(CooldownRow))
@@ -145,6 +146,10 @@ class Store:
     def try_read(self, query: str, params: tuple[object, ...] = ()) -> list[tuple[Any, ...]] | None:
         """All rows of a query; None when the database cannot be read, so that nobody takes that for "no rows"."""
         return self._read(query, params)
+
+    def put(self, write: Write) -> Future[bool]:
+        """Hand over a write of a table that has a file of its own. Returns at once and never raises."""
+        return self._writer.put(write)
 
     # Settings: what commands have set, over what the configuration says. Durable.
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from mitm_balancer.core import resets
+from mitm_balancer.core.evidence import Source
 from mitm_balancer.providers.limits import Window, windows
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.providers.usage import Usage
@@ -69,6 +70,7 @@ class SeenWindow:
     window: Window
     """Its `wait` counts from `seen_at`."""
     seen_at: float
+    source: Source = Source.HEADER
 
     @property
     def reset_at(self) -> float | None:
@@ -134,14 +136,21 @@ class Book:
         heard.headers.update(found)
         heard.at = now
 
-    def windows(self, account: str, found: Iterable[Window], now: float) -> None:
+    def windows(self, account: str, found: Iterable[Window], now: float, source: Source = Source.HEADER) -> None:
         """What an account showed of its limits; windows that are not among them stay as they were."""
         known = self._windows.setdefault(account, {})
         for window in found:
             if window.name in known or len(known) < MOST_WINDOWS:
-                seen = SeenWindow(account, window, now)
+                seen = SeenWindow(account, window, now, source)
                 known[window.name] = self._changed[account, window.name] = seen
                 self.listener(seen)
+
+    def heard_at(self, account: str) -> float | None:
+        """When an answer last showed this account's limits; None: none has."""
+        heard = self._heard.get(account)
+        times = [heard.at] if heard is not None else []
+        known = self._windows.get(account, {}).values()
+        return max([*times, *(seen.seen_at for seen in known if seen.source is Source.HEADER)], default=None)
 
     def restore(self, page: Page, now: float) -> None:
         """What was written down earlier today, before anything is added."""

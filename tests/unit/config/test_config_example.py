@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mitm_balancer.config import Config, Env, File, Policy, load, parse, reading
+from mitm_balancer.config import Config, Env, File, Policy, UsagePolls, load, parse, reading
 from mitm_balancer.config import accounts as accounts_section
 from mitm_balancer.config import providers as providers_section
 from mitm_balancer.config import rules as rules_section
@@ -31,7 +31,7 @@ def test_it_equals_the_defaults() -> None:
     assert policy == Policy(retry_budget=4)
 
 
-@pytest.mark.parametrize("key", keys(Policy))
+@pytest.mark.parametrize("key", [*keys(Policy), *keys(UsagePolls)])
 def test_every_policy_key_is_written_out(key: str) -> None:
     assert re.search(rf"^ +{key}:", TEXT, re.MULTILINE)
 
