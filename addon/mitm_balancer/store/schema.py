@@ -19,7 +19,7 @@ MIGRATIONS: list[Migration] = []
 
 KEPT_ON_REPAIR = (
     "cooldowns", "account_flags", "state", "owners", "bindings", "settings",
-    "accounts", "pending_accounts", "dismissed", "usage_snapshots",
+    "accounts", "pending_accounts", "dismissed", "usage_snapshots", "token_uses",
 )  # fmt: skip
 """What is worth carrying over from a damaged file: small; P8 is about cooldowns and tokens."""
 
@@ -218,3 +218,12 @@ def m010_usage_snapshots(db: Database) -> None:
         not_null={"fetched_at", "confidence", "plan", "message", "raw_redacted", "error", "amounts", "next_at"},
     )
     db.execute("ALTER TABLE limit_windows ADD COLUMN source TEXT NOT NULL DEFAULT 'header'")
+
+
+@migration
+def m009_token_uses(db: Database) -> None:
+    db.table("token_uses").create(
+        {"token": str, "account": str, "at": float, "tries": int, "dead": str},
+        pk="token",
+        not_null={"account", "at", "tries", "dead"},
+    )
