@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from mitm_balancer import __version__
 from mitm_balancer.cli.output import CliError, complain
+from mitm_balancer.cli.places import common
 
 VERBS = {
     "run": "start the proxy",
@@ -78,20 +79,14 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         epilog="Start here: balancer demo",
     )
     parser.add_argument("--version", action="version", version=f"balancer {__version__}")
-    _common(parser, "")
+    common(parser, "")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     for verb, text in VERBS.items():
         sub = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
-        _common(sub, argparse.SUPPRESS)
+        common(sub, argparse.SUPPRESS)
         if verb in words:
             importlib.import_module(f"mitm_balancer.cli.{verb}_verb").arguments(sub)
     return parser
-
-
-def _common(parser: argparse.ArgumentParser, default: str) -> None:
-    """Options that stand before or after the verb; `default` SUPPRESS keeps what was said before it."""
-    parser.add_argument("--home", metavar="DIR", default=default, help="folder of the state ($BALANCER_HOME)")
-    parser.add_argument("--config", metavar="FILE", default=default, help="configuration file ($BALANCER_CONFIG)")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,12 @@ from mitm_balancer.config import Config, ConfigErrors, load
 from mitm_balancer.paths import config_path, home_path
 
 
+def common(parser: argparse.ArgumentParser, default: str) -> None:
+    """Options that stand before or after the verb; `default` SUPPRESS keeps what was said before it."""
+    parser.add_argument("--home", metavar="DIR", default=default, help="folder of the state ($BALANCER_HOME)")
+    parser.add_argument("--config", metavar="FILE", default=default, help="configuration file ($BALANCER_CONFIG)")
+
+
 def home_of(args: argparse.Namespace) -> Path:
     """The home; it need not exist."""
     return home_path(args.home or None)

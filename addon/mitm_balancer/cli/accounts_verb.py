@@ -1,0 +1,39 @@
+"""`balancer accounts ...`: each verb below it is a file beside this one, imported only when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from types import ModuleType
+
+from mitm_balancer.cli.places import common
+
+VERBS = {
+    "list": "every account: where it comes from, its state, when its token ends",
+    "add": "store a key; it is asked for, or read from stdin, and never an argument",
+    "use": "new sessions of its provider go to this account",
+    "rename": "another alias; cooldowns, usage and sessions follow it",
+    "remove": "forget a stored account and its credential",
+    "enable": "let an account serve again",
+    "disable": "keep an account, but give it no work",
+    "test": "ask the provider, with one small free request, whether it takes the credential",
+    "export": "write stored credentials in the clear, for a move to another machine",
+}
+"""Verb and help. The module is `mitm_balancer.cli.accounts_<verb>`, with `arguments(parser)` and `main(args) -> int`."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(accounts_verb="list", json=False)
+    verbs = parser.add_subparsers(dest="accounts_verb", metavar="VERB", title="verbs (default: list)")
+    for verb, text in VERBS.items():
+        sub = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
+        common(sub, argparse.SUPPRESS)
+        _module(verb).arguments(sub)
+
+
+def main(args: argparse.Namespace) -> int:
+    return int(_module(args.accounts_verb or "list").main(args))
+
+
+def _module(verb: str) -> ModuleType:
+    return importlib.import_module(f"mitm_balancer.cli.accounts_{verb}")
