@@ -20,7 +20,8 @@ from mitm_balancer.providers.model import Provider
 def merge(config: Config, stored: Sequence[StoredAccount]) -> tuple[Config, tuple[str, ...]]:
     """The configuration with the stored accounts in it, after the declared ones; and what is wrong with some."""
     providers = {provider.name: provider for provider in config.all_providers()}
-    declared = {spec.name: spec for spec in config.accounts}
+    # A list that was merged before is merged anew.
+    declared = {spec.name: spec for spec in config.accounts if not isinstance(spec.credential, Stored)}
     taken: list[AccountSpec] = []
     problems: list[str] = []
     for account in stored:
@@ -32,7 +33,7 @@ def merge(config: Config, stored: Sequence[StoredAccount]) -> tuple[Config, tupl
             problems.append(f"{account.name}: {found}")
         else:
             taken.append(found)
-    return dataclasses.replace(config, accounts=(*config.accounts, *taken)), tuple(problems)
+    return dataclasses.replace(config, accounts=(*declared.values(), *taken)), tuple(problems)
 
 
 def place(spec: AccountSpec, config: Config) -> str:

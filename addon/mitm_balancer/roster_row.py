@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mitm_balancer.config import AccountSpec, Config, Literal, Priority
+from mitm_balancer.config import AccountSpec, Config, Literal, Priority, Stored
 from mitm_balancer.secrets import Secret
 
 KEY = "roster"
@@ -31,6 +31,7 @@ def row(config: Config) -> dict[str, Any]:
                 "models": list(spec.models),
                 "concurrency_limit": spec.concurrency_limit,
                 "enabled": spec.enabled,
+                "stored": isinstance(spec.credential, Stored),
             }
             for spec in config.accounts
         ],
@@ -48,10 +49,11 @@ def config_of(row: Mapping[str, Any]) -> Config:
 
 
 def _spec(entry: Mapping[str, Any]) -> AccountSpec:
+    provider, alias = str(entry["provider"]), str(entry["alias"])
     return AccountSpec(
-        provider=str(entry["provider"]),
-        alias=str(entry["alias"]),
-        credential=Literal(Secret("")),
+        provider=provider,
+        alias=alias,
+        credential=Stored(f"{provider}/{alias}") if entry.get("stored") else Literal(Secret("")),
         priority=int(entry["priority"]),
         weight=float(entry["weight"]),
         models=tuple(entry["models"]),

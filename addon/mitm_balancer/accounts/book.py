@@ -6,6 +6,7 @@ returns, or raises AccountError. Credentials leave the vault once per generation
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 import sqlite3
 import threading
@@ -42,6 +43,11 @@ class AccountBook:
         if found is not None:
             self._last = self._accounts(found)
         return list(self._last)
+
+    def listed(self) -> list[StoredAccount]:
+        """The same without credentials: the vault is left alone, for those who only need names and settings."""
+        found = self._store.try_read(f"SELECT {rows.ACCOUNT_COLUMNS} FROM accounts ORDER BY created_at, id") or []  # noqa: S608
+        return [dataclasses.replace(rows.account(row, rows.NOT_UNSEALED), problem="") for row in found]
 
     def find(self, name: str) -> StoredAccount | None:
         """The account of that name (`provider/alias`)."""

@@ -17,6 +17,9 @@ ACCOUNT_COLUMNS = (
 PENDING_COLUMNS = "id, provider, kind, expires_at, sealed, source, captured_at"
 
 
+NOT_UNSEALED = "its credential was not asked for"
+
+
 def sealed(vault: Vault, row_id: str, credential: Credential) -> bytes:
     """All that a credential tells but its kind and its end, bound to its row. Raises VaultError."""
     data: dict[str, Any] = {"secret": credential.secret.reveal()}

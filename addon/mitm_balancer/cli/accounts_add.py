@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 
 from mitm_balancer.accounts.alias import normalized
 from mitm_balancer.accounts.credentials import CredentialError, checked
@@ -23,6 +24,7 @@ SOURCE = "add"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("provider", metavar="PROVIDER", help="anthropic, openai, gemini, openrouter, ...")
+    parser.add_argument("key", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--alias", help="what to call it; five random characters when none is given")
     parser.add_argument("--priority", type=int, metavar="N", help="lower goes first; a higher number is a reserve")
     parser.add_argument("--weight", type=_positive(float), metavar="W", help="its share, with the strategy weighted")
@@ -38,6 +40,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    if args.key:
+        raise CliError(
+            "the key is asked for, or read from stdin, and never an argument: others see those, and the shell keeps "
+            "them. If this was a key, take it out of the shell's history",
+            2,
+        )
     with desk(args, make=True) as at:
         provider = at.provider(args.provider)
         settings = _settings(args, provider)
@@ -48,19 +56,22 @@ def main(args: argparse.Namespace) -> int:
         known = at.book.same(provider.name, credential)
         if known is None and alias is not None and (there := at.book.find(f"{provider.name}/{alias}")) is not None:
             confirm(f"{there.name} holds another credential. Replace it?", yes=args.yes)
-        told = any(getattr(args, word) is not None for word in ("priority", "weight", "models", "base_url"))
-        told = told or args.concurrency_limit is not None
+        given = any(getattr(args, word) is not None for word in ("priority", "weight", "models", "base_url"))
+        given = given or args.concurrency_limit is not None
         taken = [spec.alias for spec in at.config.accounts if spec.provider == provider.name]
         saved = at.book.save(
             provider.name,
             alias,
             credential,
             SOURCE,
-            settings if told or known is None else None,
+            settings if given or known is None else None,
             activate=not args.keep and not (args.priority or 0) > 0,
             taken=taken,
         )
+        told = at.told()
     _tell(args, saved, known, alias)
+    if not args.json:
+        print(told)
     return 0
 
 
@@ -125,7 +136,7 @@ def _identity(given: list[str]) -> dict[str, str]:
     return words
 
 
-def _positive[N: (int, float)](kind: type[N]) -> object:
+def _positive[N: (int, float)](kind: type[N]) -> Callable[[str], N]:
     def read(text: str) -> N:
         found = kind(text)
         if not 0 < found < float("inf"):

@@ -23,9 +23,11 @@ def main(args: argparse.Namespace) -> int:
             raise CliError(f"{spec.name} is declared with enabled: false in {place(spec, at.config)}: change it there")
         at.durable(at.store.set_account_flag(spec.name, FLAG, None))
         flags = at.store.account_flags().get(spec.name, {})
+        told = at.told()
     still = next((word for word in ("paused", "drained") if flags.get(word)), None)
     if args.json:
         print_json({"account": spec.name, "enabled": True, "state": still})
     else:
         print(f"{spec.name} is enabled{f'; it is still {still}: balancer resume {spec.name}' if still else ''}")
+        print(told)
     return 0

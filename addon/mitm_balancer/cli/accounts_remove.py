@@ -20,8 +20,10 @@ def main(args: argparse.Namespace) -> int:
         account = at.stored(args.name, "remove")
         confirm(f"Forget {account.name} and its credential? The provider is not told.", yes=args.yes)
         heir = at.book.remove(account.name, at.order(account.provider))
+        told = at.told()
     if args.json:
         print_json({"removed": account.name, "used": heir})
     else:
         print(f"{account.name} is forgotten{f'; {heir} is used now' if heir else ''}")
+        print(told)
     return 0

@@ -24,8 +24,10 @@ def main(args: argparse.Namespace) -> int:
         if wanted in declared and wanted != old.name:
             raise CliError(f"Account already exists: {wanted} ({place(declared[wanted], at.config)})")
         new = at.book.rename(old.name, args.alias)
+        told = at.told()
     if args.json:
         print_json({"before": old.name, "account": new.name})
     else:
         print(f"{old.name} is {new.name} now; its cooldowns, usage and sessions went along")
+        print(told)
     return 0

@@ -6,7 +6,7 @@ import argparse
 
 from mitm_balancer.cli.desk import desk
 from mitm_balancer.cli.output import print_json
-from mitm_balancer.core.strategies import BY_NAME
+from mitm_balancer.core.strategies import BY_NAME, Known
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +22,13 @@ def main(args: argparse.Namespace) -> int:
         off = next((word for word in ("disabled", "paused", "drained") if flags.get(word)), None)
         off = off or (None if spec.enabled else "disabled")
         strategy = at.roster.priority.strategy
-    spreads = BY_NAME[strategy].spreads
+        told = at.told()
+    spreads = BY_NAME[strategy]((), Known()).spreads
     if args.json:
         print_json({"provider": spec.provider, "account": spec.name, "state": off, "spread": spreads})
         return 0
     print(f"{spec.name} is used from now on; sessions that are under way stay where they are")
+    print(told)
     if off is not None:
         print(f"but it is {off}, so another one serves: balancer accounts enable {spec.name}, or balancer resume")
     if spreads:

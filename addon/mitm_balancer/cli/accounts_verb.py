@@ -19,7 +19,7 @@ VERBS = {
     "test": "ask the provider, with one small free request, whether it takes the credential",
     "export": "write stored credentials in the clear, for a move to another machine",
 }
-"""Verb and help. The module is `mitm_balancer.cli.accounts_<verb>`, with `arguments(parser)` and `main(args) -> int`."""
+"""Verb and help. The module is `cli.accounts_<verb>`, with `arguments(parser)` and `main(args) -> int`."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

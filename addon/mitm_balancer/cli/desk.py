@@ -13,6 +13,7 @@ from mitm_balancer import overrides
 from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.model import AccountError, StoredAccount
 from mitm_balancer.accounts.vault import Vault
+from mitm_balancer.cli.board import Line
 from mitm_balancer.cli.bus import opened
 from mitm_balancer.cli.output import CliError
 from mitm_balancer.cli.places import config_of, existing_home, home_of
@@ -66,6 +67,12 @@ class Desk:
         specs = (spec for spec in self.roster.accounts if spec.provider == provider and spec.enabled)
         able = [spec for spec in specs if not flags.get(spec.name, {}).get("disabled")]
         return [spec.name for spec in sorted(able, key=lambda spec: spec.priority)]
+
+    def told(self) -> str:
+        """Wait until a running proxy obeys what was changed; what to say about it."""
+        line = Line(self.store, self.home)
+        line.tell("obey", {})
+        return line.told
 
     def durable(self, done: Future[bool]) -> None:
         """Wait until it is on disk. CliError when it cannot be."""
