@@ -25,6 +25,7 @@ from mitm_balancer.core.admission import Admission
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.changes import Changes
 from mitm_balancer.core.health import Health
+from mitm_balancer.core.matrix import Matrix
 from mitm_balancer.core.priority import Priority
 from mitm_balancer.core.verdict import Verdict
 from mitm_balancer.operating import Operator
@@ -38,6 +39,7 @@ from mitm_balancer.proxy import wire
 from mitm_balancer.proxy.activity import Activity, Watched
 from mitm_balancer.proxy.addon import BalancerAddon, Settings
 from mitm_balancer.proxy.runtime import Account, NoRecorder, ProviderPool, Runtime
+from mitm_balancer.proxy.standin import with_stand_ins
 from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.publishing import KEY as LIVE
 from mitm_balancer.publishing import Publisher
@@ -257,8 +259,10 @@ class App:
         pools: dict[str, ProviderPool] = {}
         for name, specs in _by_provider(config.accounts).items():
             pools[name] = self._pool(by_name[name], specs, old.get(name))
+        self.runtime.matrix = matrix = Matrix(config.priority.providers, config.priority.across)
+        with_others = with_stand_ins(by_name, pools, matrix, lambda provider: self._pool(provider, [], None))
         self.runtime.registry = registry
-        self.runtime.pools = pools
+        self.runtime.pools = with_others if config.balancing else pools
         self.runtime.policy = dispatch_policy(config)
         self.runtime.limits = limits(config.policy)
         self.runtime.health.breaker = breaker_policy(config.policy)

@@ -82,6 +82,10 @@ class Bindings:
             if account == old:
                 self._known[key] = (new, at)
 
+    def forget(self, key: str) -> None:
+        """It is tied to nothing."""
+        self._known.pop(key, None)
+
     def worth_writing(self, key: str, now: float) -> bool:
         """Whether what was written of it is too old; it counts as written then."""
         written = self._written.get(key)

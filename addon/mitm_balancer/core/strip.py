@@ -40,12 +40,15 @@ class _Element(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Element)
 
 
-def is_refused(dialect: Dialect, outcome: Outcome) -> bool:
-    """Whether this outcome says that signed or encrypted reasoning is why."""
+def is_refused(dialect: Dialect, outcome: Outcome, body: bytes = b"") -> bool:
+    """Whether this outcome says that signed or encrypted reasoning is why. `body`: the refusal itself, where a gateway
+    quotes the provider behind it."""
     if outcome.verdict is not Verdict.REQUEST_FAULT:
         return False
     if dialect is Dialect.ANTHROPIC_MESSAGES:
-        return outcome.reason == "invalid_signature" or bool(_SIGNATURE.search(outcome.message))
+        if outcome.reason == "invalid_signature" or _SIGNATURE.search(outcome.message):
+            return True
+        return _SIGNATURE.search(body.decode("utf-8", "replace")) is not None
     return dialect is Dialect.OPENAI_RESPONSES and outcome.reason == "invalid_encrypted_content"
 
 

@@ -17,6 +17,9 @@ def story(record: Mapping[str, Any]) -> list[str]:
     lines = [f"request {record.get('id')}   {at:%Y-%m-%d %H:%M:%S}   {record.get('request')}   {', '.join(facts)}"]
     lines += [_attempt(number, attempt) for number, attempt in enumerate(record.get("attempts") or [], 1)]
     lines += [_passed_over(entry) for entry in record.get("passed_over") or []]
+    if record.get("across"):
+        served = f"{record.get('account')} with the model {record.get('model_sent')}"
+        lines.append(f"  another provider stood in for {record.get('provider')}: {served}, as the matrix allows")
     if bound := record.get("bound_to"):
         lines.append(f"  it speaks of something that {bound} made: no other account could serve it")
     if stripped := record.get("stripped"):
@@ -29,7 +32,8 @@ def _attempt(number: int, attempt: Mapping[str, Any]) -> str:
     status = f" {attempt['status']}" if attempt.get("status") else ""
     because = f" ({attempt['because']})" if attempt.get("because") else ""
     told = ": ".join(str(attempt[name]) for name in ("reason", "message") if attempt.get(name))
-    parts = [f"  {number}. {attempt.get('account')}{because}:{status} {attempt.get('verdict')}"]
+    model = f" as {attempt['model']}" if attempt.get("model") else ""
+    parts = [f"  {number}. {attempt.get('account')}{model}{because}:{status} {attempt.get('verdict')}"]
     parts += [told] if told else []
     parts += [f"come back in {countdown(float(attempt['wait']))}"] if attempt.get("wait") else []
     parts += ["may be billed twice"] if attempt.get("may_be_billed_twice") else []

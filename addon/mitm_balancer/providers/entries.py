@@ -62,12 +62,15 @@ def main_question(dialect: Dialect) -> Question:
 
 def entry(provider: Provider, asked: Question, model: str) -> Entry | None:
     """Where `provider` takes this question; None: it does not."""
-    for base in _bases(provider, asked.dialect):
-        path = asked.path(base, model)
-        rule = provider.rule_for("POST", path)
-        if rule is not None and _is_main(provider, rule, asked.dialect):
-            return Entry(path, rule)
-    return None
+    found = (entry_at(provider, asked, base, model) for base in _bases(provider, asked.dialect))
+    return next((entry for entry in found if entry is not None), None)
+
+
+def entry_at(provider: Provider, asked: Question, base: str, model: str) -> Entry | None:
+    """The same below one base path; None: `base` is none where this dialect is spoken."""
+    path = asked.path(base.rstrip("/"), model)
+    rule = provider.rule_for("POST", path)
+    return Entry(path, rule) if rule is not None and _is_main(provider, rule, asked.dialect) else None
 
 
 def dialects(provider: Provider) -> frozenset[Dialect]:

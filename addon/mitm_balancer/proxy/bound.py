@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -48,17 +48,21 @@ class Resources:
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     keep: Keep = lambda *_: None
 
-    def of(self, claim: Claim, request: http.Request, refers: Iterable[str]) -> Binding:
-        """What binds this request. `refers`: the ids that its body names."""
+    def of(
+        self, claim: Claim, request: http.Request, refers: Iterable[str], known: Container[str] | None = None
+    ) -> Binding:
+        """What binds this request. `refers`: the ids that its body names; `known`: accounts that it may be bound to,
+        None: those of its provider."""
+        known = claim.pool.accounts if known is None else known
         names = [*(references.of_path(request.path) if claim.kind is PathKind.BOUND else ()), *refers]
         binding = Binding(self, claim, request.method)
         for name in names:
-            owner = self._owner(claim, name)
+            owner = self._owner(claim, name, known)
             if owner is not None:
                 binding.pin = binding.pin or owner
                 binding.found.append(name)
         if (state := fields.first(request.headers.fields, TURN_STATE)) is not None:
-            binding.turn = self._owner(claim, fields.text(state))
+            binding.turn = self._owner(claim, fields.text(state), known)
         return binding
 
     def learn(self, provider: str, account: str, names: Iterable[str]) -> None:
@@ -69,10 +73,10 @@ class Resources:
             if self.owners.learn(key, account, now):
                 self.keep(key, account, now)
 
-    def _owner(self, claim: Claim, name: str) -> str | None:
+    def _owner(self, claim: Claim, name: str, known: Container[str]) -> str | None:
         """None also for an account that is gone: the one that answers now may tell the client so."""
         owner = self.owners.find(fingerprint(self.secret, claim.pool.provider.name, name), time.time())
-        return owner if owner in claim.pool.accounts else None
+        return owner if owner is not None and owner in known else None
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from mitm_balancer.core.durations import countdown
 from mitm_balancer.core.strip import Stripped, is_refused
 from mitm_balancer.core.verdict import Outcome, Scope, Verdict
 from mitm_balancer.providers.model import PathKind
-from mitm_balancer.proxy import answers, bodies, caching, display, facts, metering, wire
+from mitm_balancer.proxy import answers, bodies, caching, display, facts, metering, switches, wire
 from mitm_balancer.proxy.attempt import Answer, Result, Rules, attempt, masked
 from mitm_balancer.proxy.bound import Binding
 from mitm_balancer.proxy.entrance import Entrance
@@ -27,6 +27,7 @@ from mitm_balancer.proxy.hooks import Hooks
 from mitm_balancer.proxy.outlet import Outlet, StreamOutlet, Upload
 from mitm_balancer.proxy.record import Record
 from mitm_balancer.proxy.relay import BrokenAnswerError, Relay, in_stream_error
+from mitm_balancer.proxy.routes import Route, Routes, routes
 from mitm_balancer.proxy.runtime import Account, Claim, Runtime, new_request_id
 from mitm_balancer.proxy.sending import send_own
 from mitm_balancer.proxy.sockets import OpenSocket, SocketWatch, is_upgrade
@@ -61,6 +62,7 @@ class Call:
         self._dispatch: Dispatch | None = None
         self._open: Answer | None = None
         self._binding: Binding
+        self._routes: Routes
         self._entrance: Entrance
         self._stripped: Stripped | None = None
 
@@ -166,9 +168,13 @@ class Call:
             await self._own_way(flow, relay, "ssl_insecure is set, so no account's credential is sent")
             return
         await self.runtime.ready.wait()
-        self._dispatch = dispatch = self.runtime.dispatch(claim.pool, known.model, self._policy())
-        self._binding = self.runtime.resources.of(claim, flow.request, known.refers)
+        self._routes = found = routes(self.runtime, claim, flow.request, known, whole=self._upload is None)
+        self._binding = self.runtime.resources.of(claim, flow.request, known.refers, found)
+        if known.refers and self._binding.pin is None:
+            self._routes = found = found.at_home()
+        self._dispatch = dispatch = self.runtime.dispatch(claim.pool, known.model, self._policy(), found.order)
         self._binding.bind(dispatch, record.data)
+        dispatch.prefer = dispatch.prefer or found.away
         self._entrance = Entrance(self.runtime, dispatch, known.session, known.stream or is_upgrade(flow.request))
         caching.attach(dispatch, flow.request, claim.dialect)
         await self._attempts(flow, relay, known, dispatch)
@@ -188,50 +194,46 @@ class Call:
                 return
             else:
                 self._close_open()
-                account = self.claim.pool.accounts[step.target.name]
-                result = await self._attempt(flow, account, known)
+                route = self._routes.of(step.target.name)
+                account = route.account
+                result = await self._attempt(flow, route, known)
                 self._open = result.answer
-                relay.record.attempt(account.name, step.because, result)
+                relay.record.attempt(route, step.because, result)
                 dispatch.ended(result.outcome, clock())
                 if result.outcome.ok and result.answer is not None:
                     relay.record.passed_over(dispatch, clock())
+                    switches.noticed(self.runtime, self._routes, route, relay.record, dispatch, clock())
                     await self._served(relay, account, result.answer, dispatch)
                     return
                 await self._strip(flow.request, relay.record, dispatch)
                 self._tell(flow, relay.record, account, step, result)
 
-    async def _attempt(self, flow: http.HTTPFlow, account: Account, known: facts.Facts) -> Result:
-        carrier = self.claim.carrier(flow.request, account)
-        runtime = self.runtime
+    async def _attempt(self, flow: http.HTTPFlow, route: Route, known: facts.Facts) -> Result:
+        runtime, account, model = self.runtime, route.account, route.model
+        carrier = route.carrier(flow.request, self.claim)
         if carrier is None:
             return Result(Outcome(Verdict.AUTH_FAILURE, "no credential", Scope.REQUEST, redispatch=True), None, 0.0)
-        request = flow.request
-        gone = account.gone | self._binding.gone(account.name)
-        headers = wire.for_account(request, carrier, gone=gone, host=account.host, beside=account.beside)
-        wire_request = WireRequest(
-            origin=account.origin or Origin("https", request.host, request.port),
-            method=request.data.method,
-            target=wire.account_target(request, carrier, account.base_path, account.edit_path),
-            headers=headers,
-            body=self._account_body(request, account),
-        )
+        made = await self._wire(flow.request, route, carrier)
+        if made is None:
+            refusal = Outcome(Verdict.MODEL_UNAVAILABLE, "cannot be sent there", Scope.REQUEST, redispatch=True)
+            return Result(refusal, None, 0.0)
         rules = Rules(
             provider=account.provider,
             dialect=self.claim.dialect,
-            model=known.model,
+            model=model,
             stream=known.stream,
             timeouts=self._timeouts(known.stream),
-            first_token=runtime.limits.first_token_limit(runtime.patience.limit(account.provider.name, known.model)),
+            first_token=runtime.limits.first_token_limit(runtime.patience.limit(account.provider.name, model)),
             commit_hold=runtime.limits.commit_hold,
         )
-        result = await attempt(runtime.upstream, bodies.measured(wire_request), rules)
+        result = await attempt(runtime.upstream, bodies.measured(made), rules)
         result.outcome = masked(result.outcome, carrier.credential)
         if result.answer is not None and result.answer.response.status >= 400:
             result.answer.prefix = wire.hide_quoted(result.answer.prefix, carrier.credential)
         if result.answer is not None:
             metering.heard(runtime, account, result.answer.response)
         if result.first_event is not None:
-            runtime.patience.observe(account.provider.name, known.model, result.first_event)
+            runtime.patience.observe(account.provider.name, model, result.first_event)
         return result
 
     async def _served(self, relay: Relay, account: Account, answer: Answer, dispatch: Dispatch) -> None:
@@ -248,14 +250,14 @@ class Call:
         if tail is None:
             return
         self._binding.ended(account.name, tail)
-        error = in_stream_error(tail, account.provider, answer.response, dispatch.model)
+        error = in_stream_error(tail, account.provider, answer.response, dispatch.model_of(account.name))
         if error is not None:
             relay.record.data["in_stream_error"] = error.reason or error.verdict.value
             self._learn(account, dispatch, error)
 
     def _learn(self, account: Account, dispatch: Dispatch, outcome: Outcome) -> None:
         """Something after commit: nothing is re-issued, but the account's health knows."""
-        self.runtime.learn(account.name, dispatch.model, outcome)
+        self.runtime.learn(account.name, dispatch.model_of(account.name), outcome)
 
     # -- ends ---------------------------------------------------------------------------------------------------
 
@@ -278,7 +280,7 @@ class Call:
             own = answers.exhausted(self.claim.dialect, dispatch, stop, self.runtime.clock(), header)
             await relay.give(own, NOBODY)
         elif self._open is not None and last is not None and last.verdict is not Verdict.TRANSPORT_FAILURE:
-            account = self.claim.pool.accounts[dispatch.attempts[-1][0]]
+            account = self._routes.of(dispatch.attempts[-1][0]).account
             await relay.pass_on(self._open, alias=account.alias, account=account.name, dialect=None, note=stop.because)
         else:
             status = 504 if last is not None and "timeout" in last.reason else 502
@@ -345,13 +347,23 @@ class Call:
         left = max(1.0, self._dispatch.policy.deadline - (self.runtime.clock() - self._dispatch.started))
         return timeouts if timeouts.head is not None and timeouts.head <= left else timeouts.with_head(left)
 
-    def _account_body(self, request: http.Request, account: Account) -> bytes | AsyncIterator[bytes]:
+    async def _wire(self, request: http.Request, route: Route, carrier: wire.Carrier) -> WireRequest | None:
+        """What is sent to this account; None: it cannot be."""
         body = self._body(request) if self._stripped is None else self._stripped.body
-        return bodies.for_account(body, request, account) if isinstance(body, bytes) else body
+        gone = self._binding.gone(route.account.name)
+        if route.stand_in is None:
+            return route.wire(request, carrier, gone, body)
+        # Finding the model in a megabyte takes a while: other streams go on meanwhile.
+        return await asyncio.to_thread(route.wire, request, carrier, gone, body)
 
     async def _strip(self, request: http.Request, record: Record, dispatch: Dispatch) -> None:
         """Reasoning that was refused goes, and the same account is asked once more (wire-facts 25.1: C1, C2)."""
-        if self._stripped is not None or dispatch.last is None or not is_refused(self.claim.dialect, dispatch.last):
+        quoted = b"" if self._open is None else self._open.prefix
+        if (
+            self._stripped is not None
+            or dispatch.last is None
+            or not is_refused(self.claim.dialect, dispatch.last, quoted)
+        ):
             return
         # A megabyte takes a tenth of a second: other streams go on meanwhile.
         made = await asyncio.to_thread(bodies.without_reasoning, request, self.claim.dialect)

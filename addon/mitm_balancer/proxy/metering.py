@@ -41,7 +41,7 @@ def answered(runtime: Runtime, claim: Claim, record: Record, found: Gauge | None
     usage, now, account = found.usage(), time.time(), record.data["account"]
     if usage is not None:
         record.data["usage"] = {name: getattr(usage, name) for name in TOKENS}
-    runtime.book.add(account, record.data.get("model", ""), usage, now)
+    runtime.book.add(account, record.data.get("model_sent") or record.data.get("model", ""), usage, now)
     if found.tail is not None:
         _limits_frame(runtime, account, found.tail, now)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from mitm_balancer.core.dispatch import Dispatch
 from mitm_balancer.proxy.attempt import Result
+from mitm_balancer.proxy.routes import Route
 
 
 class Record:
@@ -25,14 +26,16 @@ class Record:
     def facts(self, provider: str, kind: str, model: str, stream: bool) -> None:
         self.data.update(provider=provider, kind=kind, model=model, stream=stream)
 
-    def attempt(self, account: str, because: str, result: Result) -> None:
+    def attempt(self, route: Route, because: str, result: Result) -> None:
         outcome = result.outcome
         entry: dict[str, Any] = {
-            "account": account,
+            "account": route.account.name,
             "because": because,
             "verdict": outcome.verdict.value,
             "seconds": round(result.seconds, 4),
         }
+        if route.stand_in is not None:
+            entry.update(provider=route.account.provider.name, model=route.model)
         if not outcome.ok:
             entry.update(reason=outcome.reason, message=outcome.message)
             if outcome.wait is not None:

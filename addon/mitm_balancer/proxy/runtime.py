@@ -22,6 +22,8 @@ from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.dialect import Dialect
 from mitm_balancer.core.dispatch import Dispatch, DispatchPolicy
 from mitm_balancer.core.health import Cooldown, Health
+from mitm_balancer.core.matrix import Matrix
+from mitm_balancer.core.order import Order
 from mitm_balancer.core.patience import Patience
 from mitm_balancer.core.priority import Circumstances, Priority
 from mitm_balancer.core.scope import ScopeLearner
@@ -173,6 +175,7 @@ class Runtime:
     upstream: Upstream
     policy: DispatchPolicy = field(default_factory=DispatchPolicy)
     limits: Limits = field(default_factory=Limits)
+    matrix: Matrix = field(default_factory=Matrix)
     recorder: Recorder = field(default_factory=NoRecorder)
     scope: ScopeLearner = field(default_factory=ScopeLearner)
     patience: Patience = field(default_factory=Patience)
@@ -188,6 +191,8 @@ class Runtime:
     """Set once the credentials have been read; requests wait for it."""
     insecure: bool = False
     """`ssl_insecure`: no account's credential is sent."""
+    standing_in: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(provider, model) of clients -> the provider that served them last, where that is another one."""
     sockets: dict[str, SocketListener] = field(default_factory=dict)
     """Those that are open, by the id of their flow."""
     warm: Callable[[Origin], None] = lambda _: None
@@ -209,12 +214,12 @@ class Runtime:
             first = first or Claim(pool, PathKind.CONTROL, None)
         return first
 
-    def dispatch(self, pool: ProviderPool, model: str, policy: DispatchPolicy) -> Dispatch:
-        """The state machine of a new request."""
+    def dispatch(self, pool: ProviderPool, model: str, policy: DispatchPolicy, order: Order | None = None) -> Dispatch:
+        """The state machine of a new request. `order`: those who may serve it; None: the pool's own."""
         return Dispatch(
             provider=pool.provider.name,
             model=model,
-            priority=pool.priority,
+            priority=pool.priority if order is None else order,
             health=self.health,
             budget=pool.budget,
             scope=self.scope,

@@ -39,6 +39,10 @@ OWN = (
 PARENT = (b"x-codex-parent-thread-id", b"x-parent-session-id", b"x-opencode-parent-session")
 """The session that started a child agent's."""
 
+AWAY_TTL = 3600.0
+"""Seconds that a conversation which another provider serves is remembered there; longer than any turn waits for a
+tool, and an older one begins anew."""
+
 LONGEST = 1024
 """Characters of a name that are looked at."""
 
@@ -163,6 +167,12 @@ class Sessions:
     bindings: Bindings = field(default_factory=Bindings)
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     keep: Callable[[str, str, float], None] = lambda *_: None
+    away: Bindings = field(default_factory=lambda: Bindings(ttl=AWAY_TTL))
+    """Conversations that another provider serves. Not stored: after a restart they are at home again."""
+
+    def key(self, scope: str, name: Named) -> str:
+        """The fingerprint of a session within `scope`."""
+        return fingerprint(self.secret, scope, name.own or name.kin[0])
 
     def tie(self, provider: str, name: Named | None) -> Tie | None:
         """The request's session in the pool of that provider."""

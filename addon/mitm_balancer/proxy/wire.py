@@ -192,12 +192,22 @@ def for_account(
 
 
 def account_target(
-    request: http.Request, carrier: Carrier, base_path: str = "", edit: Callable[[str], str] | None = None
+    request: http.Request,
+    carrier: Carrier,
+    base_path: str = "",
+    edit: Callable[[str], str] | None = None,
+    *,
+    path: str | None = None,
+    gone: frozenset[str] = frozenset(),
 ) -> bytes:
-    """The path under the account's base URL, without the client's key, with the account's if it stands in the query."""
-    path, mark, query = request.path.partition("?")
+    """The path under the account's base URL, without the client's key, with the account's if it stands in the query.
+
+    `path` replaces the client's own; `gone` are more parameters that may hold a credential.
+    """
+    own, mark, query = request.path.partition("?")
+    path = own if path is None else path
     path = join_path(base_path, path if edit is None else edit(path))
-    names = CARRIER_QUERIES | ({carrier.auth.query} if carrier.auth.query else set())
+    names = CARRIER_QUERIES | gone | ({carrier.auth.query} if carrier.auth.query else set())
     parts = [p for p in query.split("&") if not _names(p, names)] if mark else []
     if carrier.auth.query:
         parts.append(f"{carrier.auth.query}={urllib.parse.quote(carrier.credential, safe='')}")
