@@ -28,7 +28,6 @@ from mitm_balancer.core.health import Health
 from mitm_balancer.core.matrix import Matrix
 from mitm_balancer.core.priority import Priority
 from mitm_balancer.core.verdict import Verdict
-from mitm_balancer.in_use import InUse
 from mitm_balancer.operating import Operator
 from mitm_balancer.paths import config_path, home_path
 from mitm_balancer.policies import breaker_policy, dispatch_policy, limits
@@ -39,6 +38,7 @@ from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy import wire
 from mitm_balancer.proxy.activity import Activity, Watched
 from mitm_balancer.proxy.addon import BalancerAddon, Settings
+from mitm_balancer.proxy.capture import SETTING, Capture
 from mitm_balancer.proxy.runtime import Account, NoRecorder, ProviderPool, Runtime
 from mitm_balancer.proxy.standin import with_stand_ins
 from mitm_balancer.proxy.tasks import spawn
@@ -125,8 +125,7 @@ class App:
         self._ca = home / CA_FILE
         self.stored = StoredAccounts(self.store, home)
         self._account_problems: tuple[str, ...] = ()
-        self._in_use = InUse(self.store)
-        self._chosen = dict(self._in_use.chosen)
+        self._chosen: dict[str, str] = {}
         """The user's choices that have been obeyed."""
         self._secrets: dict[str, Secret] = {}
         """Of declared accounts; `stored` has the others."""
@@ -153,6 +152,7 @@ class App:
             resources=resources(self.store, time.time()),
             sessions=sessions(self.store, time.time(), time.monotonic()),
         )
+        self.runtime.listener = self._capture = Capture(self.stored.book, self.refresh_from_store)
         self.runtime.book.listener = windows_to_evidence(self.runtime)
         self._bookkeeper = Bookkeeper(self.runtime.book, self.store)
         self._polls = Polls(
@@ -195,7 +195,6 @@ class App:
             self._watcher.cancel()
         self.pool.close()
         self._bookkeeper.save()
-        self._in_use.save_if_changed(self.runtime.pools, self._chosen)
         if self.store is not None:
             self.store.put_state("proxy", {})
             self.store.close()
@@ -296,10 +295,7 @@ class App:
         accounts = {spec.name: make_account(spec, provider, self._secret(spec)) for spec in specs}
         budget = old.budget if old is not None else RetryBudget()
         budget.reserve = float(self.effective.policy.retry_budget)
-        pool = ProviderPool(provider, accounts, priority, budget)
-        if old is None:
-            self._in_use.restore(pool)
-        return pool
+        return ProviderPool(provider, accounts, priority, budget)
 
     def _secret(self, spec: AccountSpec) -> Secret | None:
         """What this account sends; None: not known (yet)."""
@@ -323,6 +319,7 @@ class App:
     def _take_look(self, look: Look) -> None:
         self._follow(self.stored.take(look.accounts))
         self.operator.take(look.settings, look.flags)
+        self._capture.adopt(look.settings.get(SETTING), look.accounts)
         self._restore_cooldowns(look.cooldowns)
         self._merge()
         self._apply()
@@ -388,7 +385,6 @@ class App:
                 await self.operator.obey()
             self._bookkeeper.save_if_due(time.time())
             self._polls.tick()
-            self._in_use.save_if_changed(self.runtime.pools, self._chosen)
             self._tell_state()
             self._publisher.publish_if_changed(self._in_force())
             await asyncio.sleep(WATCH_INTERVAL)

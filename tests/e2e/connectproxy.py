@@ -13,6 +13,8 @@ class ConnectProxy:
     """`heads` are the raw CONNECT heads that came."""
 
     port: int = 0
+    to: int | None = None
+    """Every host is this port of this machine; None: each is itself."""
     heads: list[str] = field(default_factory=list)
 
     @property
@@ -23,7 +25,7 @@ class ConnectProxy:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             self.heads.append(head)
-            host, _, port = head.split(" ")[1].rpartition(":")
+            host, _, port = head.split(" ")[1].rpartition(":") if self.to is None else ("127.0.0.1", "", str(self.to))
             far_reader, far_writer = await asyncio.open_connection(host, int(port))
             writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
             await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
@@ -39,9 +41,9 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @contextlib.asynccontextmanager
-async def connect_proxy() -> AsyncIterator[ConnectProxy]:
+async def connect_proxy(to: int | None = None) -> AsyncIterator[ConnectProxy]:
     """It listens from entry to exit."""
-    proxy = ConnectProxy()
+    proxy = ConnectProxy(to=to)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
     try:

@@ -160,6 +160,7 @@ class Call:
             return
         known = facts.read(flow.request, claim.dialect)
         record.facts(claim.pool.provider.name, claim.kind.value, known.model, known.stream)
+        self.runtime.listener.balanced(claim, flow.request, self._hidden)
         if claim.pool.provider.websocket == "refuse" and is_upgrade(flow.request):
             text = "WebSocket is switched off for this provider"
             await relay.give(answers.failed(claim.dialect, 426, text, record.header(NOBODY)), NOBODY)
@@ -311,6 +312,7 @@ class Call:
             own = answers.failed(self.claim.dialect, 502, f"{request.host}: {e}", relay.record.header(OWN))
             await relay.give(own, OWN)
             return
+        response = self.runtime.listener.passing(self.claim, request, self._hidden, self._own_body, response)
         self._open = answer = Answer(response)
         await relay.pass_on(answer, alias=OWN if balanced else "", account=OWN, dialect=None, note=note)
 

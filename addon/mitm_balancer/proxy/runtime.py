@@ -34,8 +34,8 @@ from mitm_balancer.providers.model import PathKind, PathRule, Provider
 from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy.bound import Resources
 from mitm_balancer.proxy.session import Sessions
-from mitm_balancer.proxy.wire import Carrier
-from mitm_balancer.upstream.base import Origin, Timeouts, Upstream
+from mitm_balancer.proxy.wire import Carrier, Hidden
+from mitm_balancer.upstream.base import Origin, Timeouts, Upstream, UpstreamResponse
 from mitm_balancer.usage.book import Book
 
 
@@ -147,6 +147,43 @@ class Recorder(Protocol):
         secret; among it may be `request_id`, `provider` and `model`."""
 
 
+class Listener(Protocol):
+    """Learns from the agents' own logins (`proxy.capture`). Every method returns at once and never raises."""
+
+    def wants(self, registry: Registry, host: str, port: int) -> bool:
+        """Whether a host is intercepted although no account could serve it."""
+
+    def claim(self, registry: Registry, host: str, port: int, method: str, path: str) -> Claim | None:
+        """How a request to such a host passes with the client's own credential."""
+
+    def balanced(self, claim: Claim, request: http.Request, hidden: Hidden) -> None:
+        """An account will serve this request."""
+
+    def passing(
+        self, claim: Claim, request: http.Request, hidden: Hidden, body: bytes | None, response: UpstreamResponse
+    ) -> UpstreamResponse:
+        """The answer to a request with the client's own credential, as it is to be passed on.
+
+        `body`: the request's, where it was kept out of the flow.
+        """
+
+
+class NoListener:
+    """Learns nothing."""
+
+    def wants(self, *_: object) -> bool:
+        return False
+
+    def claim(self, *_: object) -> Claim | None:
+        return None
+
+    def balanced(self, *_: object) -> None: ...
+
+    def passing(self, *seen: Any) -> UpstreamResponse:
+        response: UpstreamResponse = seen[-1]
+        return response
+
+
 class SocketListener(Protocol):
     """Hears the messages of an open WebSocket."""
 
@@ -177,6 +214,7 @@ class Runtime:
     limits: Limits = field(default_factory=Limits)
     matrix: Matrix = field(default_factory=Matrix)
     recorder: Recorder = field(default_factory=NoRecorder)
+    listener: Listener = field(default_factory=NoListener)
     scope: ScopeLearner = field(default_factory=ScopeLearner)
     patience: Patience = field(default_factory=Patience)
     around: Circumstances = field(default_factory=Circumstances)
@@ -199,7 +237,8 @@ class Runtime:
 
     def claims(self, host: str, port: int) -> bool:
         """Whether connections to this host are intercepted: a provider claims it, and an account could serve it."""
-        return any(provider.name in self.pools for provider in self.registry.claim(host, port))
+        served = any(provider.name in self.pools for provider in self.registry.claim(host, port))
+        return served or self.listener.wants(self.registry, host, port)
 
     def claim(self, host: str, port: int, method: str, path: str) -> Claim | None:
         """The pool and the kind of one request; None when no account could serve the host."""
@@ -212,7 +251,7 @@ class Runtime:
             if rule is not None:
                 return Claim(pool, rule.kind, rule)
             first = first or Claim(pool, PathKind.CONTROL, None)
-        return first
+        return first or self.listener.claim(self.registry, host, port, method, path)
 
     def dispatch(self, pool: ProviderPool, model: str, policy: DispatchPolicy, order: Order | None = None) -> Dispatch:
         """The state machine of a new request. `order`: those who may serve it; None: the pool's own."""
@@ -231,13 +270,9 @@ class Runtime:
 
     def learn(self, name: str, model: str, outcome: Outcome) -> None:
         """What an answer said of its account after it was committed, for the requests to come."""
-        now, known = self.clock(), self.around.known
-        known.vitals.ended(name, model, outcome, 0.0, now)
-        cooldown = self.health.record(name, model, outcome, now)
+        cooldown = self.health.record(name, model, outcome, self.clock())
         if cooldown is not None:
             self.recorder.cooldown(cooldown)
-            if cooldown.about_quota:
-                known.evidence.learnt(name, cooldown.model, cooldown.until, now)
 
     def warm_up(self, host: str, port: int) -> None:
         """A client connects: have a connection to the likely target ready when its request arrives."""
