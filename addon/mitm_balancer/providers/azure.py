@@ -31,6 +31,7 @@ ERRORS = (
 PROVIDER = Provider(
     name="azure",
     hosts=(),
+    entries=((Dialect.OPENAI_RESPONSES, "/openai/v1"),),  # the other one wants an api-version
     needs_base_url=True,
     dialect=Dialect.OPENAI_CHAT,
     paths=(

@@ -16,12 +16,16 @@ _PATHS = (
 )
 
 
-def _region(name: str, host: str) -> Provider:
-    return Provider(name=name, hosts=(host,), dialect=Dialect.OPENAI_CHAT, paths=_PATHS, errors=ERRORS)
+_PLAN = ((Dialect.OPENAI_CHAT, "/v1"),)
+"""The plans' OpenAI form stands here; the regions' under `/compatible-mode`."""
+
+
+def _region(name: str, host: str, entries: tuple[tuple[Dialect, str], ...] = ()) -> Provider:
+    return Provider(name=name, hosts=(host,), dialect=Dialect.OPENAI_CHAT, paths=_PATHS, errors=ERRORS, entries=entries)
 
 
 PROVIDER = _region("qwen", "dashscope-intl.aliyuncs.com")
 CHINA = _region("qwen-cn", "dashscope.aliyuncs.com")
 US = _region("qwen-us", "dashscope-us.aliyuncs.com")
-CODING = _region("qwen-coding", "coding-intl.dashscope.aliyuncs.com")
-OAUTH = _region("qwen-oauth", "portal.qwen.ai")
+CODING = _region("qwen-coding", "coding-intl.dashscope.aliyuncs.com", _PLAN)
+OAUTH = _region("qwen-oauth", "portal.qwen.ai", _PLAN)
