@@ -28,6 +28,7 @@ from mitm_balancer.core.health import Health
 from mitm_balancer.core.matrix import Matrix
 from mitm_balancer.core.priority import Priority
 from mitm_balancer.core.verdict import Verdict
+from mitm_balancer.observing import Observing
 from mitm_balancer.operating import Operator
 from mitm_balancer.paths import config_path, home_path
 from mitm_balancer.policies import breaker_policy, dispatch_policy, limits
@@ -39,12 +40,12 @@ from mitm_balancer.proxy import wire
 from mitm_balancer.proxy.activity import Activity, Watched
 from mitm_balancer.proxy.addon import BalancerAddon, Settings
 from mitm_balancer.proxy.capture import SETTING, Capture
-from mitm_balancer.proxy.runtime import Account, NoRecorder, ProviderPool, Runtime
+from mitm_balancer.proxy.runtime import Account, ProviderPool, Runtime
 from mitm_balancer.proxy.standin import with_stand_ins
 from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.publishing import KEY as LIVE
 from mitm_balancer.publishing import Publisher
-from mitm_balancer.recording import StoreRecorder, open_store, restore_cooldowns
+from mitm_balancer.recording import Recording, open_store, restore_cooldowns
 from mitm_balancer.remembering import resources, sessions
 from mitm_balancer.roster import merge
 from mitm_balancer.secrets import Secret
@@ -139,7 +140,7 @@ class App:
         changes = Changes()
         admission = Admission(changes=changes)
         self.activity = Activity()
-        recorder = StoreRecorder(self.store, self._known_rows) if self.store is not None else NoRecorder()
+        recording = Recording(self.store, self._known_rows)
         self.runtime = Runtime(
             registry=Registry(()),
             pools={},
@@ -147,7 +148,7 @@ class App:
             around=circumstances(admission),
             admission=admission,
             upstream=self.pool,
-            recorder=Watched(recorder, self.activity),
+            recorder=Watched(recording, self.activity),
             warm=self.pool.warm,
             resources=resources(self.store, time.time()),
             sessions=sessions(self.store, time.time(), time.monotonic()),
@@ -162,14 +163,17 @@ class App:
         """`merged` has the stored accounts in it; `effective` is what counts, with what commands have set over it."""
         self.operator = Operator(self.store, self.runtime, lambda: self.merged, self._settings_changed, self.reload)
         self.operator.later["usage"] = self._polls.wished
+        self.observing = Observing(home, self.store, recording, self.runtime)
         self._publisher = Publisher(self.runtime, self.activity, self.store)
         self._restore_activity()
         self._take_look(self.stored.look())
+        self.observing.configure(config)
         self._bookkeeper.restore(time.time())
 
     # -- Backend ------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
+        self.observing.start(asyncio.get_running_loop())
         await self._read_credentials()
         if self._watcher is None or self._watcher.done():
             self._watcher = spawn(self._watch(), "balancer watch")
@@ -188,6 +192,7 @@ class App:
     def listening(self, addresses: tuple[tuple[str, int], ...], confdir: Path) -> None:
         self._addresses = addresses
         self._ca = confdir / CA_FILE
+        self.observing.listening(addresses)
         self._tell_state()
 
     def close(self) -> None:
@@ -195,6 +200,7 @@ class App:
             self._watcher.cancel()
         self.pool.close()
         self._bookkeeper.save()
+        self.observing.close()
         if self.store is not None:
             self.store.put_state("proxy", {})
             self.store.close()
@@ -208,11 +214,13 @@ class App:
         self._config_stamp = self._stamp()
         self._merge()
         self._apply()
+        self.observing.configure(config)
 
     async def reload(self) -> Sequence[str]:
         """Read the configuration and the credentials again; a bad one changes nothing. All that is wrong with it."""
         if self._take(await asyncio.to_thread(self._reread)):
             await self._read_credentials()
+            self.observing.reloaded(len(self.effective.accounts))
         self._tell_state()
         return self.problems
 
@@ -383,6 +391,8 @@ class App:
             if await asyncio.to_thread(self.stored.changed):
                 await self.refresh_from_store()
                 await self.operator.obey()
+            await asyncio.to_thread(self.observing.hear)
+            self.observing.look(self.problems)
             self._bookkeeper.save_if_due(time.time())
             self._polls.tick()
             self._tell_state()
@@ -409,6 +419,7 @@ class App:
             "store_problem": self.store.healthy if self.store is not None else "no store",
             "credential_problems": {**self._credential_problems, **self.stored.problems},
             "account_problems": list(self._account_problems),
+            "observing_problems": list(self.observing.problems),
             "active": {name: pool.priority.active for name, pool in self.runtime.pools.items()},
         }
 

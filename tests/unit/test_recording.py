@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mitm_balancer.core.health import Health
 from mitm_balancer.core.verdict import Outcome, Scope, Verdict
-from mitm_balancer.recording import StoreRecorder, restore_cooldowns
+from mitm_balancer.recording import Recording, restore_cooldowns
 from mitm_balancer.store import KnownRows, Store
 
 LIMITED = Outcome(Verdict.RATE_LIMITED, "rate_limit_error", Scope.ACCOUNT, 3600.0, redispatch=True)
@@ -19,7 +19,9 @@ def test_what_the_recorder_wrote_is_not_read_again(tmp_path: Path) -> None:
     health = Health(random.Random(1))
     cooldown = health.record("anthropic/a", "opus", LIMITED, 5000.0)
     assert cooldown is not None
-    StoreRecorder(store, known).cooldown(cooldown)
+    recording = Recording(store, known)
+    recording.cooldown(cooldown)
+    recording.close()
     store.close()
     again = Store.open(tmp_path / "home")
     rows = again.cooldowns()

@@ -19,6 +19,7 @@ from mitm_balancer.config.model import (
     UsagePolls,
     UserRule,
 )
+from mitm_balancer.config.observing import Audit, Metrics, Notices
 from mitm_balancer.config.reading import load, parse
 from mitm_balancer.config.sources import Command, CredentialSource, Env, File, Keyring, Literal, Stored
 from mitm_balancer.config.urls import BaseUrl
@@ -27,6 +28,7 @@ __all__ = [
     "STRATEGIES",
     "VERSION",
     "AccountSpec",
+    "Audit",
     "Backoff",
     "BaseUrl",
     "CircuitBreaker",
@@ -40,6 +42,8 @@ __all__ = [
     "Keyring",
     "Literal",
     "MatrixEntry",
+    "Metrics",
+    "Notices",
     "Pin",
     "Policy",
     "Priority",

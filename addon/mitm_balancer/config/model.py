@@ -13,6 +13,7 @@ from typing import Any
 
 from mitm_balancer.config.checks import auto_or, boolean, milliseconds, number, one_of, whole
 from mitm_balancer.config.nodes import Value
+from mitm_balancer.config.observing import Audit, Metrics, Notices
 from mitm_balancer.config.sources import CredentialSource
 from mitm_balancer.config.urls import BaseUrl
 from mitm_balancer.core.matrix import Across
@@ -186,6 +187,9 @@ class Config:
     priority: Priority = Priority()
     policy: Policy = Policy()
     usage: UsagePolls = UsagePolls()
+    audit: Audit = field(default=Audit())
+    metrics: Metrics = field(default=Metrics())
+    notices: Notices = field(default=Notices())
     source: Path | None = None
 
     def all_providers(self) -> tuple[Provider, ...]:

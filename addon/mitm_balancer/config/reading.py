@@ -13,12 +13,25 @@ from mitm_balancer.config.accounts import read_accounts
 from mitm_balancer.config.checks import boolean, whole
 from mitm_balancer.config.errors import ConfigError, ConfigErrors
 from mitm_balancer.config.model import VERSION, Config, Policy, Priority, UsagePolls
-from mitm_balancer.config.nodes import Report, Value
+from mitm_balancer.config.nodes import Report, Table, Value
+from mitm_balancer.config.observing import Audit, Metrics, Notices
 from mitm_balancer.config.priority import read_priority
 from mitm_balancer.config.providers import read_providers
 from mitm_balancer.config.rules import read_rules
 
-KEYS = ("version", "balancing", "accounts", "providers", "rules", "priority", "policy", "usage")
+KEYS = (
+    "version",
+    "balancing",
+    "accounts",
+    "providers",
+    "rules",
+    "priority",
+    "policy",
+    "usage",
+    "audit",
+    "metrics",
+    "notices",
+)
 
 
 def load(path: Path | None, *, required: bool = True) -> Config:
@@ -74,14 +87,23 @@ def _config(root: Value, folder: Path) -> Config:
         accounts=table.get("accounts", _or_empty(lambda value: read_accounts(value, known, folder)), ()),
         rules=table.get("rules", _or_empty(lambda value: read_rules(value, known)), ()),
         priority=table.get("priority", _or_empty(lambda value: read_priority(value, known)), None) or Priority(),
-        policy=table.get("policy", _or_empty(functools.partial(_settings, schema=Policy)), None) or Policy(),
-        usage=table.get("usage", _or_empty(functools.partial(_settings, schema=UsagePolls)), None) or UsagePolls(),
+        policy=_section(table, "policy", Policy),
+        usage=_section(table, "usage", UsagePolls),
+        audit=_section(table, "audit", Audit),
+        metrics=_section(table, "metrics", Metrics),
+        notices=_section(table, "notices", Notices),
     )
 
 
 def _or_empty(read: Any) -> Any:
     """A section whose entries are all commented out is null in YAML, and means the defaults."""
     return lambda value, **options: None if value.is_null else read(value, **options)
+
+
+def _section[T](table: Table, key: str, schema: type[T]) -> T:
+    """A whole section of settings; left out or empty it has the defaults."""
+    found: T | None = table.get(key, _or_empty(functools.partial(_settings, schema=schema)), None)
+    return schema() if found is None else found
 
 
 def _settings(value: Value, schema: type[Any]) -> Any:
@@ -103,6 +125,8 @@ def _settings(value: Value, schema: type[Any]) -> Any:
 def _crosscheck(value: Value, settings: Any) -> None:
     if getattr(settings, "max_ms", 0) < getattr(settings, "base_ms", 0):
         value.bad("expected max_ms to be at least base_ms")
+    if isinstance(settings, Metrics) and settings.listen and not (settings.listen.is_loopback or settings.allow_remote):
+        value.bad(f"{settings.listen} can be reached by others: listen on 127.0.0.1, or add allow_remote: true")
 
 
 def _compose(content: str, report: Report) -> yaml.Node | None:

@@ -8,36 +8,39 @@ from typing import Any
 
 from mitm_balancer.core.durations import countdown
 
+SHORT = 0.05
+"""Seconds: shorter waits are not worth a line."""
+
+_SERVED_BY = {"client": "the client's own credential", "none": "mitm-balancer itself"}
+"""Who else can answer than an account (`proxy.call.OWN`, `NOBODY`)."""
+
 
 def story(record: Mapping[str, Any]) -> list[str]:
     """The trace of one request, told in its order. Unknown fields are left out, missing ones too."""
-    at = datetime.datetime.fromtimestamp(float(record.get("at") or 0)).astimezone()
-    facts = [str(record[name]) for name in ("provider", "model") if record.get(name)]
-    facts += ["streaming"] if record.get("stream") else []
-    lines = [f"request {record.get('id')}   {at:%Y-%m-%d %H:%M:%S}   {record.get('request')}   {', '.join(facts)}"]
-    lines += [_attempt(number, attempt) for number, attempt in enumerate(record.get("attempts") or [], 1)]
-    lines += [_passed_over(entry) for entry in record.get("passed_over") or []]
+    lines = [*_head(record), *(_passed_over(entry) for entry in record.get("passed_over") or [])]
+    for number, attempt in enumerate(record.get("attempts") or [], 1):
+        lines += _attempt(number, attempt)
     if record.get("across"):
         served = f"{record.get('account')} with the model {record.get('model_sent')}"
         lines.append(f"  another provider stood in for {record.get('provider')}: {served}, as the matrix allows")
+    lines += _between(record)
     if bound := record.get("bound_to"):
         lines.append(f"  it speaks of something that {bound} made: no other account could serve it")
     if stripped := record.get("stripped"):
         lines.append(f"  sent again without what the provider refused: {stripped}")
-    lines.append(_end(record))
-    return lines
+    if isinstance(switch := record.get("switch"), Mapping):
+        lines.append(_switch(switch))
+    return [*lines, *_end(record)]
 
 
-def _attempt(number: int, attempt: Mapping[str, Any]) -> str:
-    status = f" {attempt['status']}" if attempt.get("status") else ""
-    because = f" ({attempt['because']})" if attempt.get("because") else ""
-    told = ": ".join(str(attempt[name]) for name in ("reason", "message") if attempt.get(name))
-    model = f" as {attempt['model']}" if attempt.get("model") else ""
-    parts = [f"  {number}. {attempt.get('account')}{model}{because}:{status} {attempt.get('verdict')}"]
-    parts += [told] if told else []
-    parts += [f"come back in {countdown(float(attempt['wait']))}"] if attempt.get("wait") else []
-    parts += ["may be billed twice"] if attempt.get("may_be_billed_twice") else []
-    return f"{', '.join(parts)}   {float(attempt.get('seconds') or 0):.2f} s"
+def _head(record: Mapping[str, Any]) -> list[str]:
+    at = datetime.datetime.fromtimestamp(float(record.get("at") or 0)).astimezone()
+    facts = [str(record[name]) for name in ("provider", "model") if record.get(name)]
+    facts += ["streaming"] if record.get("stream") else []
+    facts += [f"session {record['session']}"] if record.get("session") else []
+    facts += [f"{size(record['bytes_in'])} sent"] if record.get("bytes_in") else []
+    head = f"request {record.get('id')}   {at:%Y-%m-%d %H:%M:%S}   {record.get('request')}"
+    return [head, f"  {', '.join(facts)}"] if facts else [head]
 
 
 def _passed_over(entry: Mapping[str, Any]) -> str:
@@ -45,8 +48,67 @@ def _passed_over(entry: Mapping[str, Any]) -> str:
     return f"  passed over {entry.get('account')}: {entry.get('reason')}{back}"
 
 
-def _end(record: Mapping[str, Any]) -> str:
-    served = f"{record['account']} answered {record.get('status')}" if record.get("account") else "nobody answered"
-    parts = [served, str(record.get("ended") or "still running"), str(record.get("note") or "")]
-    size = f"{record.get('bytes', 0)} bytes in {float(record.get('seconds') or 0):.2f} s"
-    return "  " + ", ".join(part for part in [*parts, size] if part)
+def _attempt(number: int, attempt: Mapping[str, Any]) -> list[str]:
+    because = f" ({attempt['because']})" if attempt.get("because") else ""
+    outcome = " ".join(str(attempt[name]) for name in ("status", "verdict") if attempt.get(name)) or "no verdict"
+    model = f" as {attempt['model']}" if attempt.get("model") else ""
+    parts = [f"  {number}. {attempt.get('account')}{model}{because}: {outcome}"]
+    parts += [str(attempt["reason"])] if attempt.get("reason") else []
+    parts += [f"come back in {countdown(float(attempt['wait']))}"] if attempt.get("wait") else []
+    parts += [_BILLED[attempt["billed"]]] if attempt.get("billed") in _BILLED else []
+    parts += ["may be billed twice"] if attempt.get("may_be_billed_twice") else []
+    lines = [f"{', '.join(parts)}   {_times(attempt)}"]
+    return [*lines, f'     "{attempt["message"]}"'] if attempt.get("message") else lines
+
+
+_BILLED = {"no": "not billed", "maybe": "may be billed"}
+
+
+def _times(attempt: Mapping[str, Any]) -> str:
+    names = (("connect", "connect"), ("head", "head"), ("first_event", "first event"))
+    told = [f"{text} {float(attempt[name]):.2f}" for name, text in names if attempt.get(name) is not None]
+    return f"{float(attempt.get('seconds') or 0):.2f} s{f' ({", ".join(told)})' if told else ''}"
+
+
+def _between(record: Mapping[str, Any]) -> list[str]:
+    queued, held = float(record.get("queued_seconds") or 0), float(record.get("held_seconds") or 0)
+    lines = [f"  waited {queued:.2f} s for a free slot"] if queued >= SHORT else []
+    return [*lines, f"  waited {held:.2f} s for an account, or between attempts"] if held >= SHORT else lines
+
+
+def _switch(switch: Mapping[str, Any]) -> str:
+    why = f" ({switch['why']})" if switch.get("why") else ""
+    tokens = switch.get("cold_tokens")
+    cost = f": about {tokens:,} tokens that were cached there had to be read anew" if tokens else ""
+    return f"  the session moved from {switch.get('from')} to {switch.get('to')}{why}{cost}"
+
+
+def _end(record: Mapping[str, Any]) -> list[str]:
+    account, ended = str(record.get("account") or ""), str(record.get("ended") or "still running")
+    served = f"{_SERVED_BY.get(account, account)} answered {record.get('status')}" if account else "nobody answered"
+    stopped = f"no further attempt: {record['stopped']}" if record.get("stopped") else ""
+    parts = [served, ended, stopped, str(record.get("note") or "")]
+    if record.get("in_stream_error"):
+        parts.append(f"the stream told of an error: {record['in_stream_error']}")
+    told = f"{size(record.get('bytes_out') or 0)} in {float(record.get('seconds') or 0):.2f} s"
+    if record.get("head_seconds") is not None:
+        told += f", the first byte after {float(record['head_seconds']):.2f} s"
+    lines = ["  " + ", ".join(part for part in [*dict.fromkeys(parts), told] if part)]
+    return [*lines, _tokens(record["usage"])] if isinstance(record.get("usage"), Mapping) else lines
+
+
+def _tokens(usage: Mapping[str, Any]) -> str:
+    def count(name: str) -> int:
+        return int(usage.get(name) or 0)
+
+    into = count("input") + count("cache_read") + count("cache_write")
+    cached = f" ({count('cache_read'):,} of them from the cache)" if count("cache_read") else ""
+    return f"  {into:,} tokens in{cached}, {count('output'):,} out"
+
+
+def size(count: float) -> str:
+    """`812 bytes`, `48 kB`, `2.1 MB`."""
+    if count < 1000:
+        return f"{int(count)} bytes"
+    kilo = count / 1000
+    return f"{kilo:.1f} kB" if kilo < 10 else f"{kilo:.0f} kB" if kilo < 1000 else f"{kilo / 1000:.1f} MB"

@@ -80,6 +80,8 @@ class Activity:
         return dataclasses.asdict(self.accounts[name]) if name in self.accounts else {}
 
     def _attempt(self, attempt: Mapping[str, Any]) -> None:
+        if not attempt.get("verdict"):
+            return  # the client left in the middle: it counts for nothing (P6)
         doings = self.accounts.setdefault(str(attempt.get("account")), Doings())
         if attempt.get("verdict") == Verdict.SUCCESS.value:
             doings.last_used, doings.failures = self.clock(), 0
@@ -105,9 +107,10 @@ class Watched:
     def cooldown(self, cooldown: Cooldown) -> None:
         self.inner.cooldown(cooldown)
 
-    def trace(self, request_id: str, record: dict[str, Any]) -> None:
-        self.activity.noted(request_id, record)
-        self.inner.trace(request_id, record)
+    def step(self, type: EventType, at: float, record: Mapping[str, Any], detail: object) -> None:
+        if type is EventType.COMPLETED:
+            self.activity.noted(record["id"], record)
+        self.inner.step(type, at, record, detail)
 
     def event(
         self, type: EventType, account: str = "", message: str = "", data: Mapping[str, object] | None = None

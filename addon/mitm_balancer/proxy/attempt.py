@@ -17,7 +17,7 @@ from mitm_balancer.core.verdict import SUCCESS, Outcome, Scope, Sent, Verdict
 from mitm_balancer.providers.classify import classify, classify_event, classify_success_body
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.proxy.fields import first
-from mitm_balancer.upstream.base import Timeouts, Upstream, UpstreamError, UpstreamResponse, WireRequest
+from mitm_balancer.upstream.base import ConnInfo, Timeouts, Upstream, UpstreamError, UpstreamResponse, WireRequest
 
 ERROR_BODY_LIMIT = 64 * 1024
 """Bytes of an error body that are read for the verdict (DESIGN section 4.6)."""
@@ -52,6 +52,10 @@ class Result:
     """From the start of the attempt to its verdict."""
     first_event: float | None = None
     """A stream: seconds from its head to the first meaningful event."""
+    head: float | None = None
+    """Seconds from the start of the attempt to the head of its answer; None: there was none."""
+    connect: float | None = None
+    """Seconds of it for the connection; None: one was there already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +80,21 @@ async def attempt(upstream: Upstream, request: WireRequest, rules: Rules) -> Res
         response = await upstream.send(request, rules.timeouts)
     except UpstreamError as e:
         return Result(transport_outcome(e), None, time.monotonic() - started)
+    head = time.monotonic() - started
     try:
         result = await _judge(response, rules)
     except BaseException:
         response.close()
         raise
     result.seconds = time.monotonic() - started
+    result.head, result.connect = head, _connecting(response.info)
     return result
+
+
+def _connecting(info: ConnInfo) -> float | None:
+    """Seconds that making the connection took; None: it was there."""
+    ready = info.tls_done or info.connected
+    return None if info.reused or ready is None else max(0.0, ready - info.started)
 
 
 async def _judge(response: UpstreamResponse, rules: Rules) -> Result:

@@ -28,7 +28,7 @@ from mitm_balancer.proxy.outlet import Outlet, StreamOutlet, Upload
 from mitm_balancer.proxy.record import Record
 from mitm_balancer.proxy.relay import BrokenAnswerError, Relay, in_stream_error
 from mitm_balancer.proxy.routes import Route, Routes, routes
-from mitm_balancer.proxy.runtime import Account, Claim, Runtime, new_request_id
+from mitm_balancer.proxy.runtime import Account, Claim, Recorder, Runtime, new_request_id
 from mitm_balancer.proxy.sending import send_own
 from mitm_balancer.proxy.sockets import OpenSocket, SocketWatch, is_upgrade
 from mitm_balancer.proxy.stream import BalancedLayer
@@ -125,7 +125,8 @@ class Call:
     async def run(self, flow: http.HTTPFlow, outlet: Outlet) -> None:
         """Serve the request into the outlet. Fails open: whatever goes wrong here, the client gets an answer (P10)."""
         request = flow.request
-        record = Record(new_request_id(), request.method, request.host, request.path)
+        record = Record(new_request_id(), request.method, request.host, request.path, self._recorder())
+        record.data["flow"] = flow.id
         self._relay = relay = Relay(flow, outlet, record, observed=self._observed)
         ended = "cancelled by the client"
         try:
@@ -150,7 +151,8 @@ class Call:
             metering.answered(self.runtime, self.claim, record, relay.gauge)
             caching.remember(self._dispatch, request, record, self.runtime.clock())
             if self.claim.kind is not PathKind.CONTROL:
-                self.runtime.recorder.trace(record.request_id, record.finish(ended, relay.received))
+                record.finish(ended, relay.received)
+                record.keep()
 
     async def _serve(self, flow: http.HTTPFlow, relay: Relay) -> None:
         claim, record = self.claim, relay.record
@@ -178,6 +180,7 @@ class Call:
         dispatch.prefer = dispatch.prefer or found.away
         self._entrance = Entrance(self.runtime, dispatch, known.session, known.stream or is_upgrade(flow.request))
         caching.attach(dispatch, flow.request, claim.dialect)
+        record.begins("" if dispatch.tie is None else dispatch.tie.keys.own, self._size(flow.request))
         await self._attempts(flow, relay, known, dispatch)
 
     async def _attempts(self, flow: http.HTTPFlow, relay: Relay, known: facts.Facts, dispatch: Dispatch) -> None:
@@ -186,17 +189,20 @@ class Call:
         while True:
             step = dispatch.next(clock())
             if isinstance(step, Pause):
+                relay.record.paused(step.seconds)
                 await asyncio.sleep(step.seconds)
             elif isinstance(step, Queue):
                 await self._entrance.wait(step.seconds)
             elif isinstance(step, Stop):
                 relay.record.passed_over(dispatch, clock())
+                relay.record.stopped(step.because, exhausted=step.exhausted, wait=step.wait)
                 await self._stopped(flow, relay, step, dispatch)
                 return
             else:
                 self._close_open()
                 route = self._routes.of(step.target.name)
                 account = route.account
+                relay.record.tries(account.name, step.because)
                 result = await self._attempt(flow, route, known)
                 self._open = result.answer
                 relay.record.attempt(route, step.because, result)
@@ -326,6 +332,14 @@ class Call:
             await self._own_way(flow, relay, "internal error of the balancer")
 
     # -- small things -------------------------------------------------------------------------------------------
+
+    def _recorder(self) -> Recorder | None:
+        """Who hears of the request's steps: nobody of the agent's own affairs."""
+        return None if self.claim.kind is PathKind.CONTROL else self.runtime.recorder
+
+    def _size(self, request: http.Request) -> int | None:
+        """Bytes of the request's body; None: it is still coming."""
+        return None if self._upload is not None else len(request.raw_content or b"")
 
     def _policy(self) -> DispatchPolicy:
         policy = self.runtime.policy

@@ -138,7 +138,8 @@ class Recorder(Protocol):
 
     def cooldown(self, cooldown: Cooldown) -> None: ...
 
-    def trace(self, request_id: str, record: dict[str, Any]) -> None: ...
+    def step(self, type: EventType, at: float, record: Mapping[str, Any], detail: object) -> None:
+        """A request has come that far (`ops.steps`). At COMPLETED the record is whole: it is the trace."""
 
     def event(
         self, type: EventType, account: str = "", message: str = "", data: Mapping[str, object] | None = None
@@ -195,7 +196,7 @@ class NoRecorder:
 
     def cooldown(self, cooldown: Cooldown) -> None: ...
 
-    def trace(self, request_id: str, record: dict[str, Any]) -> None: ...
+    def step(self, type: EventType, at: float, record: Mapping[str, Any], detail: object) -> None: ...
 
     def event(
         self, type: EventType, account: str = "", message: str = "", data: Mapping[str, object] | None = None

@@ -34,6 +34,8 @@ class EventRow:
     account: str
     message: str
     data: dict[str, object]
+    origin: str = ""
+    """Who has told it: `proxy`, or empty for a command."""
 
 
 @dataclass(frozen=True, slots=True)

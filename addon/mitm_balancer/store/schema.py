@@ -227,3 +227,8 @@ def m009_token_uses(db: Database) -> None:
         pk="token",
         not_null={"account", "at", "tries", "dead"},
     )
+
+
+@migration
+def m014_origin_of_events(db: Database) -> None:
+    db.table("events").add_column("origin", str, not_null_default="")

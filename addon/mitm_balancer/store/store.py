@@ -280,7 +280,7 @@ class Store:
         self._writer.note(Write(("trace", request_id), _ADD_TRACE, params, bulk=_ADD_TRACES))
 
     def get_trace(self, request_id: str) -> dict[str, object] | None:
-        """The record of a request, or of the newest one for "last"."""
+        """The record of a request, by its id or that of its flow, or of the newest one for "last"."""
         waiting = self._writer.pending("trace")
         if request_id == "last":
             if waiting:
@@ -288,27 +288,48 @@ class Store:
             found = self._read("SELECT record FROM traces ORDER BY seq DESC LIMIT 1")
         else:
             for write in waiting:
-                if write.params[0] == request_id:
-                    return _dict(write.params[2])
+                record = _dict(write.params[2])
+                if record is not None and request_id in (write.params[0], record.get("flow")):
+                    return record
             found = self._read("SELECT record FROM traces WHERE request_id = ?", (request_id,))
+            if not found and "-" in request_id:  # mitmproxy's flow ids are UUIDs, ours are not
+                query = "SELECT record FROM traces WHERE json_extract(record, '$.flow') = ? ORDER BY seq DESC LIMIT 1"
+                found = self._read(query, (request_id,))
         return _dict(found[0][0]) if found else None
 
     def add_event(
-        self, type: str, account: str = "", message: str = "", data: Mapping[str, object] | None = None
+        self,
+        type: str,
+        account: str = "",
+        message: str = "",
+        data: Mapping[str, object] | None = None,
+        *,
+        origin: str = "",
+        at: float | None = None,
     ) -> None:
-        """Tell the operator of something; the newest 10,000 stay."""
-        sql = "INSERT INTO events (at, type, account, message, data) VALUES (?, ?, ?, ?, ?)"
-        params = (time.time(), type, account, message, _json(data or {}))
+        """Tell the operator of something; the newest 10,000 stay.
+
+        `origin`: "proxy" for what a running proxy has told already; any other event it tells when it sees it here.
+        `at`: unix seconds; None: now.
+        """
+        sql = "INSERT INTO events (at, type, account, message, data, origin) VALUES (?, ?, ?, ?, ?, ?)"
+        params = (time.time() if at is None else at, str(type), account, message, _json(data or {}), origin)
         self._writer.note(Write(("event", str(next(self._events))), sql, params))
 
     def events(self, *, after: int = 0, limit: int = 100) -> list[EventRow]:
         """The newest events after that sequence number, oldest first. Those still waiting are not among them."""
-        query = "SELECT seq, at, type, account, message, data FROM events WHERE seq > ? ORDER BY seq DESC LIMIT ?"
+        columns = "seq, at, type, account, message, data, origin"
+        query = f"SELECT {columns} FROM events WHERE seq > ? ORDER BY seq DESC LIMIT ?"  # noqa: S608 - our own columns
         found = self._read(query, (after, limit)) or []
         return [
-            EventRow(seq, at, kind, account, message, _dict(data) or {})
-            for seq, at, kind, account, message, data in reversed(found)
+            EventRow(seq, at, kind, account, message, _dict(data) or {}, origin)
+            for seq, at, kind, account, message, data, origin in reversed(found)
         ]
+
+    def last_event(self) -> int:
+        """The sequence number of the newest event; 0: there is none."""
+        found = self._read("SELECT MAX(seq) FROM events")
+        return int(found[0][0] or 0) if found else 0
 
     # Owners of resources: batched and bounded. `key` is a fingerprint, never an id.
 

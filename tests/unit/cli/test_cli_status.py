@@ -38,6 +38,8 @@ TRACE = {
             "wait": 3600.0,
             "status": 429,
             "seconds": 0.1,
+            "head": 0.08,
+            "billed": "no",
         },
         {"account": "anthropic/spare", "because": "redispatch", "verdict": "Ok", "status": 200, "seconds": 0.2},
     ],
@@ -45,7 +47,7 @@ TRACE = {
     "account": "anthropic/spare",
     "status": 200,
     "ended": "complete",
-    "bytes": 1234,
+    "bytes_out": 1234,
     "seconds": 1.5,
 }
 
@@ -165,16 +167,18 @@ def test_the_line_says_who_is_back_first(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.usefixtures("stored")
 @pytest.mark.parametrize("request_id", ["aaaabbbbcccc", "last"])
 def test_why_tells_the_attempts_in_order(request_id: str, capsys: pytest.CaptureFixture[str]) -> None:
-    head, first, second, passed, end = shown(capsys, "why", request_id).splitlines()
+    head, facts, passed, first, message, second, end = shown(capsys, "why", request_id).splitlines()
 
-    assert "aaaabbbbcccc" in head
-    assert "claude-sonnet-4-5" in head
-    assert first == (
-        "  1. anthropic/work (first): 429 RateLimited, rate_limit_error: slow down, come back in 60 min   0.10 s"
-    )
-    assert second.startswith("  2. anthropic/spare (redispatch): 200 Ok")
+    assert head.startswith("request aaaabbbbcccc") and head.endswith(TRACE["request"])
+    assert facts == "  anthropic, claude-sonnet-4-5, streaming"
     assert passed == "  passed over anthropic/third: usage limit, back in 2 min"
-    assert end == "  anthropic/spare answered 200, complete, 1234 bytes in 1.50 s"
+    assert first == (
+        "  1. anthropic/work (first): 429 RateLimited, rate_limit_error, come back in 60 min, not billed"
+        "   0.10 s (head 0.08)"
+    )
+    assert message == '     "slow down"'
+    assert second == "  2. anthropic/spare (redispatch): 200 Ok   0.20 s"
+    assert end == "  anthropic/spare answered 200, complete, 1.2 kB in 1.50 s"
 
 
 @pytest.mark.usefixtures("stored")
