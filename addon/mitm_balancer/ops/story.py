@@ -101,9 +101,8 @@ def _tokens(usage: Mapping[str, Any]) -> str:
     def count(name: str) -> int:
         return int(usage.get(name) or 0)
 
-    into = count("input") + count("cache_read") + count("cache_write")
     cached = f" ({count('cache_read'):,} of them from the cache)" if count("cache_read") else ""
-    return f"  {into:,} tokens in{cached}, {count('output'):,} out"
+    return f"  {count('input'):,} tokens in{cached}, {count('output'):,} out"
 
 
 def size(count: float) -> str:
