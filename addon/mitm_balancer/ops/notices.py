@@ -67,7 +67,8 @@ class Notices:
         """Tell of it, if it is worth it."""
         if event.type not in TOLD or self._is_soon(event):
             return
-        logger.log(TOLD[EventType(event.type)], "mitm-balancer: %s", event.message)
+        if not event.data.get("across"):  # those have said it themselves
+            logger.log(TOLD[EventType(event.type)], "mitm-balancer: %s", event.message)
         if self._senders:
             try:
                 self._waiting.put_nowait(document(event))

@@ -67,6 +67,8 @@ class Switches:
         for name, verdict, reason, wait in self._failing(record, model, at):
             if name == account or name in self._told or name not in self._serving | _tried(record):
                 continue
+            if name.partition("/")[0] != account.partition("/")[0]:
+                continue  # `proxy.switches` tells of a provider that stands in for another
             self._told.add(name)
             self._serving.discard(name)
             data = {
@@ -77,8 +79,6 @@ class Switches:
                 "reason": reason,
                 "wait_s": None if wait is None else round(wait, 1),
             }
-            if name.partition("/")[0] != account.partition("/")[0]:
-                data["across"] = True
             text = words.switched(name, verdict, reason, wait, account)
             yield Event(EventType.FAILOVER_PERFORMED, at, account, text, data)
 

@@ -33,8 +33,7 @@ def back(wait: float | None) -> str:
 
 def switched(account: str, verdict: str, reason: str, wait: float | None, to: str) -> str:
     """`anthropic/work is rate limited (back in 12 min): switching to spare`."""
-    same = account.partition("/")[0] == to.partition("/")[0]
-    return f"{account} {state(verdict, reason)}{back(wait)}: switching to {to.partition('/')[2] if same else to}"
+    return f"{account} {state(verdict, reason)}{back(wait)}: switching to {to.partition('/')[2]}"
 
 
 def exhausted(provider: str, wait: float | None) -> str:
