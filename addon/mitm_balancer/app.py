@@ -157,7 +157,13 @@ class App:
         self.runtime.book.listener = windows_to_evidence(self.runtime)
         self._bookkeeper = Bookkeeper(self.runtime.book, self.store)
         self._polls = Polls(
-            self.pool, self.runtime.book, self.store, spawn, self.runtime.recorder.event, self._disabled
+            self.pool,
+            self.runtime.book,
+            self.store,
+            spawn,
+            self.runtime.recorder.event,
+            self._disabled,
+            self._bookkeeper.save,
         )
         self.merged = self.effective = config
         """`merged` has the stored accounts in it; `effective` is what counts, with what commands have set over it."""

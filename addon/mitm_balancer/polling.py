@@ -22,6 +22,7 @@ from mitm_balancer.providers.identity import account_fields
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import Store
 from mitm_balancer.store.snapshots import SnapshotRow, listed, save
+from mitm_balancer.store.writer import Write
 from mitm_balancer.upstream.ask import ask
 from mitm_balancer.upstream.base import Upstream, UpstreamError
 from mitm_balancer.usage.book import Book
@@ -82,9 +83,11 @@ class Polls:
         spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
         event: Callable[[EventType, str, str], None],
         disabled: Callable[[AccountSpec], bool] = lambda _: False,
+        write: Callable[[], None] = lambda: None,
     ) -> None:
-        """`disabled`: whether the operator has switched an account off."""
-        self._book, self._store, self._event, self._disabled = book, store, event, disabled
+        """`disabled`: whether the operator has switched an account off. `write` hands the book to the store."""
+        self._book, self._store, self._event = book, store, event
+        self._disabled, self._write = disabled, write
         self._known: dict[str, str] = {}
         """Confidence of each account's last snapshot: only a change is an event."""
         self._restored = False
@@ -123,7 +126,16 @@ class Polls:
     async def wished(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """`balancer usage --refresh` asks for some accounts; why some were not asked, once all that were have told."""
         names = args.get("accounts")
-        return {"outcome": await self.poller.refresh([str(n) for n in names] if isinstance(names, list) else [])}
+        outcome = await self.poller.refresh([str(n) for n in names] if isinstance(names, list) else [])
+        await self.written()
+        return {"outcome": outcome}
+
+    async def written(self) -> bool:
+        """Wait until all that was told is on disk; False: the store is in trouble."""
+        self._write()
+        if self._store is None:
+            return False
+        return await asyncio.wrap_future(self._store.put(Write(("flush",), "SELECT 1", (), durable=True)))
 
     def _heard(self, account: str) -> float | None:
         at = self._book.heard_at(account)
@@ -139,7 +151,7 @@ class Polls:
             account=name,
             fetched_at=result.at,
             confidence=finding.confidence,
-            plan=redaction.text(finding.plan),
+            plan=redaction.text(finding.plan or result.subject.identity.get("plan", "")),
             message=redaction.text(finding.message),
             raw_redacted=raw if len(raw) <= MOST_RAW else "",
             error=redaction.text(result.error),

@@ -14,6 +14,7 @@ from mitm_balancer.cli.status_usage import UsagePicture, usage_pictures
 from mitm_balancer.config import AccountSpec, Config, Stored
 from mitm_balancer.roster import merge
 from mitm_balancer.store import CooldownRow, remaining
+from mitm_balancer.store.snapshots import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ def take(home: Path, config: Config, config_file: Path) -> Picture:
         rows = store.cooldowns() if store is not None else []
         health = store.healthy if store is not None else None
         today = store.usage(time.strftime("%Y-%m-%d", time.localtime(now))) if store is not None else []
-        usage = usage_pictures(today, store.windows() if store is not None else [], now)
+        polled = listed(store) if store is not None else {}
+        usage = usage_pictures(today, store.windows() if store is not None else [], now, polled)
     merged, account_problems = merge(config, stored)
     unusable = {account.name: account.problem for account in stored if account.problem}
     proxy = running(home)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from mitm_balancer.core import evidence
 from mitm_balancer.core.durations import countdown
 from mitm_balancer.store import UsageRow, WindowRow
+from mitm_balancer.store.snapshots import SnapshotRow
 
 OLD = 600.0
 """Seconds after which the age of the windows is told: nobody asked the provider since."""
@@ -56,6 +60,24 @@ class WindowPicture:
     """Seconds."""
     reset_at: float | None
     seen_at: float
+    source: str = "header"
+    """`header` of an answer, or `poll`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollPicture:
+    """What the provider told when it was asked last; times are wall-clock seconds."""
+
+    fetched_at: float
+    confidence: str
+    """`exact`, or `unavailable`: then `message` says why."""
+    plan: str
+    message: str
+    error: str
+    amounts: tuple[dict[str, Any], ...]
+    """Credits and balances: name, used, remaining, limit, unit, unlimited."""
+    next_at: float
+    """It is not asked again before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +88,17 @@ class UsagePicture:
     models: dict[str, Tokens] = field(default_factory=dict)
     """The same by model; "" is for requests that named none."""
     windows: tuple[WindowPicture, ...] = ()
+    poll: PollPicture | None = None
 
 
-def usage_pictures(usage: Iterable[UsageRow], windows: Iterable[WindowRow], now: float) -> dict[str, UsagePicture]:
+def usage_pictures(
+    usage: Iterable[UsageRow],
+    windows: Iterable[WindowRow],
+    now: float,
+    snapshots: Mapping[str, SnapshotRow] | None = None,
+) -> dict[str, UsagePicture]:
     """By account name; `now` is wall-clock seconds."""
+    polls = {name: _poll(row) for name, row in (snapshots or {}).items()}
     models: dict[str, dict[str, Tokens]] = {}
     for row in usage:
         models.setdefault(row.account, {})[row.model] = Tokens(
@@ -77,20 +106,44 @@ def usage_pictures(usage: Iterable[UsageRow], windows: Iterable[WindowRow], now:
         )
     seen: dict[str, list[WindowPicture]] = {}
     for window in windows:
-        seen.setdefault(window.account, []).append(_window(window, now))
+        if not _is_gone(window, polls.get(window.account)):
+            seen.setdefault(window.account, []).append(_window(window, now))
     return {
         name: UsagePicture(
-            sum(models.get(name, {}).values(), Tokens()), models.get(name, {}), tuple(seen.get(name, ()))
+            sum(models.get(name, {}).values(), Tokens()),
+            models.get(name, {}),
+            tuple(sorted(seen.get(name, ()), key=_short_first)),
+            polls.get(name),
         )
-        for name in {*models, *seen}
+        for name in {*models, *seen, *polls}
     }
+
+
+def _poll(row: SnapshotRow) -> PollPicture:
+    try:
+        amounts = tuple(entry for entry in json.loads(row.amounts) if isinstance(entry, dict))
+    except (ValueError, TypeError):
+        amounts = ()
+    return PollPicture(row.fetched_at, row.confidence, row.plan, row.message, row.error, amounts, row.next_at)
+
+
+def _is_gone(window: WindowRow, poll: PollPicture | None) -> bool:
+    """A later poll told all windows, and this one was not among them."""
+    return (
+        poll is not None and poll.confidence == "exact" and window.source == "poll" and window.seen_at < poll.fetched_at
+    )
+
+
+def _short_first(window: WindowPicture) -> tuple[float, str]:
+    minutes = window.minutes or evidence.minutes_of(window.name)
+    return minutes or float("inf"), window.name
 
 
 def usage_lines(usage: UsagePicture, now: float) -> Iterator[str]:
     """For people: a line of tokens and a line of windows, where there are any."""
     today = usage.today
     if today.answers:
-        yield f"today {_counted(today)}"
+        yield f"today {counted(today)}"
     shown = [window for window in usage.windows if window.used_percent is not None or window.resets_in is not None]
     if shown:
         age = now - max(window.seen_at for window in shown)
@@ -114,10 +167,11 @@ def _window(row: WindowRow, now: float) -> WindowPicture:
         resets_in=None if over or row.reset_at is None else round(row.reset_at - now, 1),
         reset_at=row.reset_at,
         seen_at=row.seen_at,
+        source=row.source,
     )
 
 
-def _counted(tokens: Tokens) -> str:
+def counted(tokens: Tokens) -> str:
     answers = f"{tokens.answers} answer{'s' if tokens.answers != 1 else ''}"
     if tokens.unmetered == tokens.answers:
         return f"{answers}, tokens not told"
@@ -135,16 +189,17 @@ def _fullest(windows: Sequence[WindowPicture]) -> list[WindowPicture]:
 def _told(window: WindowPicture) -> str:
     used = "?" if window.used_percent is None else f"{window.used_percent:.0f}"
     reset = "" if window.resets_in is None else f" (resets in {countdown(window.resets_in)})"
-    return f"{_label(window)} {used} %{reset}"
+    return f"{window_label(window)} {used} %{reset}"
 
 
-def _label(window: WindowPicture) -> str:
+def window_label(window: WindowPicture) -> str:
     """Short: `5h` for Anthropic's `unified-5h`; Codex names windows by rank, which does not tell their length."""
+    name = window.name.removeprefix("unified-")
     if not window.minutes:
-        return window.name.removeprefix("unified-")
+        return name
     hours = window.minutes / 60
     length = f"{hours / 24:g}d" if hours >= 48 else f"{hours:g}h"
-    return re.sub(r"(primary|secondary)$", length, window.name)
+    return re.sub(r"(primary|secondary)$", length, name)
 
 
 def short(count: int) -> str:

@@ -123,7 +123,7 @@ class Evidence:
             if used is None:
                 continue
             models = _model_words(window.name) if of_model(window.name) else ()
-            minutes = window.minutes if window.minutes is not None else _minutes(window.name)
+            minutes = window.minutes if window.minutes is not None else minutes_of(window.name)
             reset = None if window.wait is None else now + window.wait
             self._put(name, Reading(window.name, used, reset, now, source, minutes, models))
 
@@ -191,7 +191,7 @@ _LENGTH = re.compile(r"(?:^|[-_])(?:(\d{1,3})([hdw])|(weekly|week|daily|monthly|
 _HOURS = {"h": 1, "d": 24, "w": 168, "week": 168, "weekly": 168, "daily": 24, "month": 720, "monthly": 720}
 
 
-def _minutes(name: str) -> int | None:
+def minutes_of(name: str) -> int | None:
     """The length that a window's name tells (`unified-5h`, `7d_opus`)."""
     found = _LENGTH.search(name)
     if found is None:

@@ -41,7 +41,7 @@ def test_windows_tell_how_full_they_are_and_when_they_are_fresh() -> None:
         used("bengalfox-secondary", 20.0, minutes=10080),
         used("nothing-said", None),
     )
-    assert found == ["used: 5h 42 % (resets in 2 h 05 min), requests 25 %, 5h 10 %, bengalfox-7d 20 %"]
+    assert found == ["used: 5h 10 %, 5h 42 % (resets in 2 h 05 min), bengalfox-7d 20 %, requests 25 %"]
 
 
 def test_after_its_reset_nobody_knows_and_old_news_say_so() -> None:

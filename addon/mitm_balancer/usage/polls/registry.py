@@ -33,16 +33,16 @@ POLLS: dict[str, Poll] = {
 }
 
 _NO_ENDPOINT = "its keys have no usage endpoint"
-_HEADERS = f"{_NO_ENDPOINT}; the limits in its answers' headers are shown"
+_HEADERS = f"{_NO_ENDPOINT}; its answers tell"
 _CONSOLE = "its usage is shown in its console only"
 
 REASONS: dict[str, str] = {
     "gemini": f"{_NO_ENDPOINT}, and its answers tell no limits before the refusal",
     "vertex": "its usage is a Cloud Monitoring query of the project",
     "groq": _HEADERS,
-    "mistral": "its usage is shown to a logged-in browser only; the limits in its answers' headers are shown",
-    "codestral": "its usage is shown to a logged-in browser only; the limits in its answers' headers are shown",
-    "xai": "its balance needs a management key; the limits in its answers' headers are shown",
+    "mistral": "only a logged-in browser is told; its answers tell",
+    "codestral": "only a logged-in browser is told; its answers tell",
+    "xai": "its balance needs a management key; its answers tell",
     "grok": "its billing is told to its own client only",
     "together": _HEADERS,
     "fireworks": _HEADERS,
@@ -51,8 +51,8 @@ REASONS: dict[str, str] = {
     **dict.fromkeys(
         ("qwen", "qwen-cn", "qwen-us", "qwen-coding", "qwen-oauth"), "its usage is shown in its console only"
     ),
-    "minimax": "its plan is told by its web site, not by its API",
-    "minimax-cn": "its plan is told by its web site, not by its API",
+    "minimax": "its web site tells, not its API",
+    "minimax-cn": "its web site tells, not its API",
 }
 """Wire-facts x.7. What stands in neither table is the user's own gateway."""
 

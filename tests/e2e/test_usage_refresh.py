@@ -1,0 +1,87 @@
+"""`balancer usage --refresh`: a running proxy asks, or the command does; what a poll told is shown and kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from e2e.conftest import Launch
+from e2e.harness import BIN, account, bare_environment, config
+from mitm_balancer.testing import FakeProvider, steps
+
+CANARY = "sk-or-v1-canary-0123456789"
+PATH = "/api/v1/key"
+
+
+async def _usage(home: Path, *words: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(str(BIN / "balancer"), "--home", str(home), "usage", *words),
+        env=bare_environment(home.parent),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+def _serve(fake: FakeProvider, left: float) -> None:
+    data = {"data": {"limit": 10, "limit_remaining": left, "label": f"of {CANARY}"}}
+    fake.route("GET", PATH, steps.status(200, json.dumps(data)))
+    fake.route("GET", "/api/v1/credits", steps.status(403, "{}"))
+
+
+def _accounts(fake: FakeProvider) -> list[dict[str, Any]]:
+    return [account("openrouter", "main", CANARY, fake), account("groq", "g", "gsk_canary", fake)]
+
+
+def _account(text: str, name: str = "openrouter/main") -> dict[str, Any]:
+    found: dict[str, Any] = next(entry for entry in json.loads(text)["accounts"] if entry["name"] == name)
+    return found
+
+
+def _asked(fake: FakeProvider) -> int:
+    return sum(record.target == PATH for record in fake.ledger.records)
+
+
+async def test_a_running_proxy_asks_and_keeps_it(fake: FakeProvider, launch: Launch) -> None:
+    _serve(fake, 2.5)
+    proxy = await launch(config(*_accounts(fake)))
+    assert _asked(fake) == 0, "an account with its own base_url is asked only when somebody wants it"
+    code, out, _ = await _usage(proxy.home, "--refresh", "--json")
+    assert (code, json.loads(out)["refresh"]["by"]) == (0, "proxy")
+    assert "No usage service registered for groq" in json.loads(out)["refresh"]["not_asked"]["groq/g"]
+    main = _account(out)
+    assert main["poll"]["confidence"] == "exact", main["poll"]
+    assert (main["used_percent"], main["windows"][0]["source"]) == (75.0, "poll")
+    assert _asked(fake) == 1
+
+    code, out, err = await _usage(proxy.home, "main", "--refresh")
+    assert (code, _asked(fake)) == (0, 1)
+    assert "it was asked just now" in err
+    assert "key-limit             ██████░░ 75%" in out
+    assert CANARY not in out + err + proxy.output
+    await proxy.stop()
+    for file in proxy.home.iterdir():
+        if file.name.startswith("balancer.sqlite"):
+            assert CANARY.encode() not in file.read_bytes()
+
+
+async def test_without_a_proxy_the_command_asks_itself(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    async with FakeProvider({CANARY: "main"}, ca=None) as fake:
+        _serve(fake, 1.0)
+        home.mkdir(mode=0o700)
+        (home / "config.yaml").write_text(config(*_accounts(fake)))
+        (home / "config.yaml").chmod(0o600)
+        code, out, err = await _usage(home, "--refresh", "--json")
+        assert (code, json.loads(out)["refresh"]["by"]) == (0, "cli"), err
+        assert _account(out)["used_percent"] == 90.0
+
+        fake.route("GET", PATH, steps.status(500, "{}"))
+        code, out, err = await _usage(home, "--refresh", "openrouter/main", "--json")
+        assert "it was asked just now" in json.loads(out)["refresh"]["not_asked"]["openrouter/main"]
+        code, out, _ = await _usage(home, "--json")
+        assert (_account(out)["used_percent"], _asked(fake)) == (90.0, 1)
