@@ -28,7 +28,11 @@ from mitm_balancer.core.health import Health
 from mitm_balancer.core.matrix import Matrix
 from mitm_balancer.core.priority import Priority
 from mitm_balancer.core.verdict import Verdict
+<<<<<<< ours
 from mitm_balancer.observing import Observing
+=======
+from mitm_balancer.in_use import InUse
+>>>>>>> theirs
 from mitm_balancer.operating import Operator
 from mitm_balancer.paths import config_path, home_path
 from mitm_balancer.policies import breaker_policy, dispatch_policy, limits
@@ -126,7 +130,8 @@ class App:
         self._ca = home / CA_FILE
         self.stored = StoredAccounts(self.store, home)
         self._account_problems: tuple[str, ...] = ()
-        self._chosen: dict[str, str] = {}
+        self._in_use = InUse(self.store)
+        self._chosen = dict(self._in_use.chosen)
         """The user's choices that have been obeyed."""
         self._secrets: dict[str, Secret] = {}
         """Of declared accounts; `stored` has the others."""
@@ -206,7 +211,11 @@ class App:
             self._watcher.cancel()
         self.pool.close()
         self._bookkeeper.save()
+<<<<<<< ours
         self.observing.close()
+=======
+        self._in_use.save_if_changed(self.runtime.pools, self._chosen)
+>>>>>>> theirs
         if self.store is not None:
             self.store.put_state("proxy", {})
             self.store.close()
@@ -309,7 +318,10 @@ class App:
         accounts = {spec.name: make_account(spec, provider, self._secret(spec)) for spec in specs}
         budget = old.budget if old is not None else RetryBudget()
         budget.reserve = float(self.effective.policy.retry_budget)
-        return ProviderPool(provider, accounts, priority, budget)
+        pool = ProviderPool(provider, accounts, priority, budget)
+        if old is None:
+            self._in_use.restore(pool)
+        return pool
 
     def _secret(self, spec: AccountSpec) -> Secret | None:
         """What this account sends; None: not known (yet)."""
@@ -401,6 +413,7 @@ class App:
             self.observing.look(self.problems)
             self._bookkeeper.save_if_due(time.time())
             self._polls.tick()
+            self._in_use.save_if_changed(self.runtime.pools, self._chosen)
             self._tell_state()
             self._publisher.publish_if_changed(self._in_force())
             await asyncio.sleep(WATCH_INTERVAL)

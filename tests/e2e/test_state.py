@@ -40,6 +40,18 @@ async def test_a_cooldown_outlives_the_proxy(fake: FakeProvider, tmp_path: Path,
     assert len(fake.ledger.of("anthropic0")) == 1
 
 
+async def test_the_account_in_use_outlives_the_proxy(fake: FakeProvider, tmp_path: Path) -> None:
+    """The first account is limited for a second; long after that, the next proxy stays where the last one was."""
+    fake.play("anthropic0", steps.rate_limited(retry_after=1))
+    text = config(*accounts_of(fake, "anthropic", 2))
+    async with start_proxy(tmp_path, text, fake=fake) as proxy:
+        assert told(await _ask(proxy)) == ("anthropic1", 2)
+        await asyncio.sleep(1.3)
+        await proxy.kill()
+    async with start_proxy(tmp_path, text, fake=fake) as proxy:
+        assert told(await _ask(proxy)) == ("anthropic1", 1)
+
+
 @contextlib.asynccontextmanager
 async def _locked(database: Path) -> AsyncIterator[None]:
     """Another program holds the write lock."""

@@ -96,7 +96,7 @@ def _the_longest_wait_is_told(m: pytest.MonkeyPatch) -> None:
 
 
 def _breakers_never_close(m: pytest.MonkeyPatch) -> None:
-    m.setattr(Breaker, "good", lambda self, policy: self.give_back())
+    m.setattr(Breaker, "good", lambda self, policy, now: self.give_back())
 
 
 def _the_last_one_is_ejected(m: pytest.MonkeyPatch) -> None:

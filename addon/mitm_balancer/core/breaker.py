@@ -4,12 +4,23 @@
                          ^------------- bad probe -----'
 
 Faults open it when they come in a row (`failure_threshold`) or when they are too large a share of the last
-`sliding_window_size` answers. Times are monotonic seconds.
+`sliding_window_size` answers. The past fades: what happened before a long silence says nothing about now, and the time
+that it stays open, doubled by each ejection, is halved again by every stretch of health. Times are monotonic seconds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+FORGET = 600.0
+"""Seconds of silence after which earlier answers say nothing any more (`vitals.HALF_LIFE`)."""
+
+HEALTHY = 300.0
+"""Seconds of a closed breaker by which one ejection is forgiven: as long as the longest takes (Envoy, which looks every
+ten seconds, forgives one a look; its hosts have thousands of requests to prove themselves by, an account has few)."""
+
+SPREAD = 0.1
+"""An ejection lasts up to 10 % longer: breakers that opened together do not probe together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +30,7 @@ class BreakerPolicy:
     failure_threshold: int = 5
     half_open_after: float = 30.0
     max_open: float = 300.0
-    """Each bad probe doubles the time, up to this (Envoy's max_ejection_time)."""
+    """Each ejection doubles the time, up to this (Envoy's max_ejection_time)."""
     failure_rate_threshold: float = 0.5
     sliding_window_size: int = 10
     half_open_max_probes: int = 1
@@ -35,22 +46,40 @@ class Breaker:
     """The last answers as bits, 1 is a fault."""
     count: int = 0
     opened: float | None = None
+    closed: float = 0.0
+    """When it closed for the last time."""
     trips: int = 0
+    spread: float = 0.0
+    """Of this ejection, 0 to 1."""
     probing: int = 0
     good_probes: int = 0
+    heard: float = 0.0
+    """When the last answer or fault was counted."""
 
-    def fault(self, policy: BreakerPolicy, now: float) -> None:
+    def fault(self, policy: BreakerPolicy, now: float, spread: float = 0.0) -> None:
+        """`spread` is a random number from 0 to 1."""
+        self._fade(now)
         self.in_a_row += 1
         self._remember(True, policy)
         # Requests that were under way when it opened say nothing new: only a probe makes it stay open for longer.
         if self.probing or (self.opened is None and self._too_many(policy)):
+            if self.opened is None:
+                self.trips = max(0, self.trips - int((now - self.closed) / HEALTHY))
             self.trips += 1
-            self.opened = now
+            self.opened, self.spread = now, spread
             self.good_probes = 0
         self.probing = max(0, self.probing - 1)
 
-    def good(self, policy: BreakerPolicy) -> None:
+    def unproven(self, now: float) -> None:
+        """The account was not reached, and nobody knows by whose fault: a probe is to be made again, no later."""
+        if self.probing:
+            self.opened = now
+            self.good_probes = 0
+        self.give_back()
+
+    def good(self, policy: BreakerPolicy, now: float) -> None:
         """An answer that shows that the account is reached and works."""
+        self._fade(now)
         self.in_a_row = 0
         self._remember(False, policy)
         if self.opened is None:
@@ -58,7 +87,7 @@ class Breaker:
         self.good_probes += 1
         self.give_back()
         if self.good_probes >= policy.success_threshold:
-            self.opened, self.trips, self.good_probes, self.probing = None, 0, 0, 0
+            self.opened, self.closed, self.good_probes, self.probing = None, now, 0, 0
             self.outcomes = self.count = 0
 
     def take(self, policy: BreakerPolicy) -> bool:
@@ -76,7 +105,13 @@ class Breaker:
         """When it turns half-open; None: it is closed."""
         if self.opened is None:
             return None
-        return self.opened + min(policy.half_open_after * 2.0 ** max(0, self.trips - 1), policy.max_open)
+        span = min(policy.half_open_after * 2.0 ** min(30, max(0, self.trips - 1)), policy.max_open)
+        return self.opened + span * (1 + SPREAD * self.spread)
+
+    def _fade(self, now: float) -> None:
+        if now - self.heard > FORGET:
+            self.in_a_row = self.outcomes = self.count = 0
+        self.heard = now
 
     def _remember(self, fault: bool, policy: BreakerPolicy) -> None:
         size = policy.sliding_window_size

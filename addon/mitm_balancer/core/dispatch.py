@@ -32,7 +32,7 @@ from mitm_balancer.core.scope import ScopeLearner
 from mitm_balancer.core.session import Tie
 from mitm_balancer.core.steps import Attempt, DispatchPolicy, Pause, Queue, Step, Stop
 from mitm_balancer.core.switching import Switch
-from mitm_balancer.core.verdict import Outcome, Sent, Verdict
+from mitm_balancer.core.verdict import Outcome
 
 __all__ = ["Attempt", "Dispatch", "DispatchPolicy", "Pause", "Queue", "Step", "Stop"]
 
@@ -206,7 +206,7 @@ class Dispatch:
         known.vitals.ended(name, model, outcome, now - self._attempted, now)
         if cooldown := self.health.record(name, model, outcome, now):
             self.on_cooldown(cooldown)
-            if cooldown.verdict in _ABOUT_QUOTA:
+            if cooldown.about_quota:
                 known.evidence.learnt(name, cooldown.model, cooldown.until, now)
         elif outcome.ok:
             known.evidence.served(name, model, self._attempted)
@@ -273,15 +273,11 @@ class Dispatch:
         if target.name not in self._tried and len(self._tried) > self.policy.failover_budget:
             return Stop("failover_budget reached")
         last = self.attempts[-1][1]
-        if not (last.definite_refusal or self._free(last) or self.budget.withdraw(now)):
+        # A connection that could not be made costs the provider nothing.
+        if not (last.definite_refusal or last.unreached or self.budget.withdraw(now)):
             return Stop("retry budget empty")
         self._extra += last.server_failure
         return None
-
-    @staticmethod
-    def _free(outcome: Outcome) -> bool:
-        """Nothing had left: a connection that could not be made costs the provider nothing."""
-        return outcome.verdict is Verdict.TRANSPORT_FAILURE and outcome.sent is Sent.NOTHING
 
     def _lost_home(self, name: str, now: float) -> bool:
         """Whether the session's account cannot serve: it failed this request, or it would be refused. Being busy is
@@ -421,6 +417,3 @@ class Dispatch:
         p = self.policy
         ceiling = min(p.backoff_base * p.backoff_multiplier ** max(0, self._server_failures - 1), p.backoff_max)
         return self.rng.uniform(0, ceiling) if p.jitter else ceiling
-
-
-_ABOUT_QUOTA = frozenset({Verdict.RATE_LIMITED, Verdict.QUOTA_EXHAUSTED})

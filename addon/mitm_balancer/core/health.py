@@ -40,6 +40,12 @@ JITTER_MAX = 30.0
 STRIKE_DECAY = 600.0
 """Seconds of peace after which a growing default starts again from its beginning."""
 
+PROOF = 10.0
+"""Seconds within which another account must be reached, to prove that the network is there (P3's window)."""
+
+TOGETHER = 1.0
+"""Seconds within which connections that break count as one fault: parallel streams share the path that broke."""
+
 ALL_MODELS = ""
 
 
@@ -55,6 +61,11 @@ class Cooldown:
     reason: str
     verdict: Verdict
     strikes: int = 1
+
+    @property
+    def about_quota(self) -> bool:
+        """Whether it is evidence of what is left."""
+        return self.verdict in (Verdict.RATE_LIMITED, Verdict.QUOTA_EXHAUSTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,10 @@ class Health:
     changes: Changes = field(default_factory=Changes)
     _cooldowns: dict[str, dict[str, Cooldown]] = field(default_factory=dict)
     _breakers: dict[str, Breaker] = field(default_factory=dict)
+    _unreached: dict[str, float] = field(default_factory=dict)
+    """Accounts whose last attempt did not reach them, and when."""
+    _broke: dict[str, float] = field(default_factory=dict)
+    """When a connection to the account broke, as far as that was counted."""
 
     def record(self, name: str, model: str, outcome: Outcome, now: float) -> Cooldown | None:
         """Take in how an attempt ended; returns the cooldown that it started, for the store.
@@ -121,6 +136,7 @@ class Health:
         if model is None:
             self._cooldowns.pop(name, None)
             self._breakers.pop(name, None)
+            self._unreached.pop(name, None)
         else:
             self._cooldowns.get(name, {}).pop(model, None)
         self.changes.note(name)
@@ -205,17 +221,49 @@ class Health:
     def _count(self, name: str, outcome: Outcome, now: float) -> None:
         breaker = self._breakers.setdefault(name, Breaker())
         before = (breaker.opened, breaker.probing)
-        if outcome.capacity or outcome.verdict in _SAYS_NOTHING:
+        if outcome.verdict not in _BROKEN:
+            self._reached(name, now)
+        if outcome.unreached:
+            self._unreached[name] = now
+            breaker.unproven(now)
+        elif outcome.capacity or outcome.verdict in _SAYS_NOTHING or self._same_break(name, outcome, breaker, now):
             breaker.give_back()
         elif outcome.verdict in _FAULTS:
-            breaker.fault(self.breaker, now)
+            self._fault(breaker, now)
         else:
-            breaker.good(self.breaker)
+            breaker.good(self.breaker, now)
         if before != (breaker.opened, breaker.probing):
             self.changes.note(name)
 
+    def _fault(self, breaker: Breaker, now: float) -> None:
+        breaker.fault(self.breaker, now, self.rng.uniform(0, 1))
+
+    def _reached(self, name: str, now: float) -> None:
+        """The network is there: others that were not reached just before have a fault of their own, one each.
+
+        When nobody is reached, it is our network: that ejects nobody.
+        """
+        self._unreached.pop(name, None)
+        for other, at in self._unreached.items():
+            if now - at <= PROOF:
+                self._fault(self._breakers.setdefault(other, Breaker()), now)
+                self.changes.note(other)
+        self._unreached.clear()
+
+    def _same_break(self, name: str, outcome: Outcome, breaker: Breaker, now: float) -> bool:
+        """Whether this connection broke with another one that has been counted."""
+        if outcome.verdict not in _BROKEN:
+            return False
+        again = not breaker.probing and now - self._broke.get(name, -TOGETHER) < TOGETHER
+        if not again:
+            self._broke[name] = now
+        return again
+
 
 _FAULTS = frozenset({Verdict.TRANSIENT_SERVER_FAILURE, Verdict.TRANSPORT_FAILURE, Verdict.INTERRUPTED_EXECUTION})
+
+_BROKEN = frozenset({Verdict.TRANSPORT_FAILURE, Verdict.INTERRUPTED_EXECUTION})
+"""No answer, or not a whole one."""
 
 _SAYS_NOTHING = frozenset({Verdict.REQUEST_FAULT, Verdict.POLICY_FAILURE})
 

@@ -71,7 +71,7 @@ class Priority(Order):
         self.targets: Sequence[TargetInfo] = tuple(targets)
         self.around = around if around is not None else Circumstances()
         self.strategy: Strategy = BY_NAME[strategy](self.targets, self.around.known)
-        self.active: str | None = None
+        self._active: str | None = None
         self._active_for: dict[str, str] = {}
         self._numbers = {target.name: number for number, target in enumerate(self.targets)}
         self._own = Changes()
@@ -122,6 +122,17 @@ class Priority(Order):
         if number is not None and self.strategy.taken(number):
             self._own.note(name)
 
+    @property
+    def active(self) -> str | None:
+        """The account in use, of all models that have none of their own."""
+        return self._active
+
+    @active.setter
+    def active(self, name: str | None) -> None:
+        """The operator's word: it holds for all models."""
+        self._active = name
+        self._active_for.clear()
+
     def active_for(self, model: str) -> str | None:
         """The account in use for that model."""
         return self._active_for.get(model, self.active)
@@ -137,7 +148,7 @@ class Priority(Order):
             if name in self._numbers and model:
                 self._active_for[model] = name
             elif name in self._numbers:
-                self.active = name
+                self._active = name
 
     def served(self, name: str, model: str = "", health: Health | None = None, now: float = 0.0) -> None:
         """`name` answered: stay on it, unless the account in use was only busy or failed but once."""
@@ -152,7 +163,7 @@ class Priority(Order):
             if len(self._active_for) > LANES_KEPT:
                 del self._active_for[next(iter(self._active_for))]
         else:
-            self.active = name
+            self._active = name
             self._active_for.pop(model, None)
 
     def adopt(self, old: Priority | None) -> None:

@@ -83,6 +83,11 @@ class Outcome:
         return self.capacity or self.verdict in _FAULTS
 
     @property
+    def unreached(self) -> bool:
+        """Nothing had left: whether the provider, the way to it or our own network is at fault cannot be told."""
+        return self.verdict is Verdict.TRANSPORT_FAILURE and self.sent is Sent.NOTHING
+
+    @property
     def ambiguous(self) -> bool:
         """The whole request left and nothing came back: a second try may be billed twice (P5)."""
         return self.verdict is Verdict.TRANSPORT_FAILURE and self.sent is Sent.ALL

@@ -44,9 +44,11 @@ class Vitals:
 
     def ended(self, name: str, model: str, outcome: Outcome, seconds: float, now: float) -> None:
         """An attempt ended; of a good one `seconds` is the time to its first meaningful byte."""
-        bad = outcome.capacity or outcome.verdict in _BAD
+        bad = (outcome.capacity or outcome.verdict in _BAD) and not outcome.unreached
         if not bad and not outcome.ok:
-            return  # a refusal cools, a fault of the request is nobody's: neither says how well the account works
+            # A refusal cools, a fault of the request is nobody's, and who was not reached may be as well as ever: none
+            # of them says how well the account works.
+            return
         seen = self._seen.setdefault(name, _Seen(at=now))
         seen.health = self.health(name, now) * (1 - WEIGHT) + (not bad) * WEIGHT
         seen.outcomes = ((seen.outcomes << 1) | bad) & ((1 << self.window) - 1)

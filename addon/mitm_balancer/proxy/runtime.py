@@ -271,9 +271,13 @@ class Runtime:
 
     def learn(self, name: str, model: str, outcome: Outcome) -> None:
         """What an answer said of its account after it was committed, for the requests to come."""
-        cooldown = self.health.record(name, model, outcome, self.clock())
+        now, known = self.clock(), self.around.known
+        known.vitals.ended(name, model, outcome, 0.0, now)
+        cooldown = self.health.record(name, model, outcome, now)
         if cooldown is not None:
             self.recorder.cooldown(cooldown)
+            if cooldown.about_quota:
+                known.evidence.learnt(name, cooldown.model, cooldown.until, now)
 
     def warm_up(self, host: str, port: int) -> None:
         """A client connects: have a connection to the likely target ready when its request arrives."""

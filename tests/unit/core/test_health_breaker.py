@@ -13,9 +13,10 @@ CUT = Outcome(Verdict.INTERRUPTED_EXECUTION, "cut", Scope.ACCOUNT)
 
 
 def tripped(times: int = 5, fault: Outcome = TRANSIENT) -> Health:
+    """So many faults, a second apart, the last one at START."""
     health = Health(NoJitter())
-    for _ in range(times):
-        health.record("a", "m", fault, START)
+    for before in reversed(range(times)):
+        health.record("a", "m", fault, START - before)
     return health
 
 
