@@ -28,11 +28,8 @@ from mitm_balancer.core.health import Health
 from mitm_balancer.core.matrix import Matrix
 from mitm_balancer.core.priority import Priority
 from mitm_balancer.core.verdict import Verdict
-<<<<<<< ours
-from mitm_balancer.observing import Observing
-=======
 from mitm_balancer.in_use import InUse
->>>>>>> theirs
+from mitm_balancer.observing import Observing
 from mitm_balancer.operating import Operator
 from mitm_balancer.paths import config_path, home_path
 from mitm_balancer.policies import breaker_policy, dispatch_policy, limits
@@ -211,11 +208,8 @@ class App:
             self._watcher.cancel()
         self.pool.close()
         self._bookkeeper.save()
-<<<<<<< ours
-        self.observing.close()
-=======
         self._in_use.save_if_changed(self.runtime.pools, self._chosen)
->>>>>>> theirs
+        self.observing.close()
         if self.store is not None:
             self.store.put_state("proxy", {})
             self.store.close()
