@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from anthropic_shapes import IN_5H, error, unified
 from provider_rows import (
     ACCOUNT,
     AUTH,
     DENIED,
     FAULT,
     MODEL,
-    NOW,
     ONE_MODEL,
     PROVIDER,
     QUOTA,
@@ -18,18 +18,6 @@ from provider_rows import (
     Row,
     check,
 )
-
-
-def error(kind: str, message: str) -> dict[str, object]:
-    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
-
-
-def unified(**fields: str) -> dict[str, str]:
-    return {"anthropic-ratelimit-unified-" + name.replace("__", "-"): value for name, value in fields.items()}
-
-
-RATE = error("rate_limit_error", "This request would exceed your account's rate limit.")
-IN_5H, IN_7D = str(int(NOW) + 3600), str(int(NOW) + 400_000)
 
 ROWS = [
     # Errors

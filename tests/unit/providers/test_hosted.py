@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from hosted_shapes import CEREBRAS_RESETS, GROQ, GROQ_DAY, flat, google, wrapped
 from provider_rows import (
     ACCOUNT,
     AUTH,
@@ -19,32 +18,6 @@ from provider_rows import (
     Row,
     check,
 )
-
-
-def wrapped(message: str = "some message that is long enough", **fields: Any) -> dict[str, Any]:
-    return {"error": {"message": message, **fields}}
-
-
-def google(code: int, status: str, message: str) -> dict[str, Any]:
-    return {"error": {"code": code, "status": status, "message": message}}
-
-
-def flat(message: str, **fields: Any) -> dict[str, Any]:
-    return {"message": message, **fields}
-
-
-def base(code: int) -> dict[str, Any]:
-    return {"base_resp": {"status_code": code, "status_msg": "x"}}
-
-
-GROQ = "Rate limit reached for model `x` on tokens per minute (TPM): Limit 15000. Please try again in 5.289s."
-GROQ_DAY = "Rate limit reached for model `x` on tokens per day (TPD): Limit 500000. Please try again in 7m12s."
-CEREBRAS_RESETS = {
-    "x-ratelimit-reset-requests-day": "33011.38",
-    "x-ratelimit-reset-tokens-minute": "26.5",
-    "x-ratelimit-remaining-tokens-minute": "900",
-}
-ZAI = "Usage limit reached for 5 hour. Your limit will reset at 2026-09-21 23:13:20"
 
 ROWS = [
     (
