@@ -187,3 +187,24 @@ class JsonSplitter:
         room = MAX_EVENT - len(self._object)
         self._truncated = self._truncated or len(part) > room
         self._object += part[:room]
+
+
+_EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+
+
+class Cutter:
+    """Server-sent events with their bytes, for one who passes on whole events only."""
+
+    def __init__(self) -> None:
+        self.rest = b""
+        """What came of an event that has not ended."""
+
+    def feed(self, chunk: bytes) -> list[tuple[bytes, list[Event]]]:
+        """The events that end in this chunk: as they came, and as they read (comments are events too)."""
+        data, at = self.rest + chunk, 0
+        found: list[tuple[bytes, list[Event]]] = []
+        for end in _EVENT_END.finditer(data):
+            raw, at = data[at : end.end()], end.end()
+            found.append((raw, SseSplitter().feed(raw)))
+        self.rest = data[at:]
+        return found

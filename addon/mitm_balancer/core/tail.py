@@ -62,12 +62,12 @@ class Tail:
     """Feed it every byte of the body, in order; ask it at the end."""
 
     __slots__ = (
-        "_decoder", "_dialect", "_hot", "_json", "_marks", "_rest", "_skipping",
-        "error", "first_usage", "last_usage", "rate_limits", "saw_terminal",
+        "_decoder", "_hot", "_json", "_marks", "_rest", "_skipping",
+        "dialect", "error", "first_usage", "last_usage", "rate_limits", "saw_terminal",
     )  # fmt: skip
 
     def __init__(self, dialect: Dialect, *, content_type: str = "", content_encoding: str = "") -> None:
-        self._dialect = dialect
+        self.dialect = dialect
         self._marks = _MARKS[dialect]
         framing = splitter(content_type)
         self._json = framing if isinstance(framing, JsonSplitter) else None
@@ -135,7 +135,7 @@ class Tail:
         """A plain JSON body is whole when its object is; a Gemini array says so in its last element."""
         events = split.feed(data)
         self._watch(events)
-        if events and self._dialect is not Dialect.GEMINI:
+        if events and self.dialect is not Dialect.GEMINI:
             self.saw_terminal = True
 
     def _skip(self) -> None:
@@ -190,5 +190,5 @@ class Tail:
         if self._marks.terminal.search(data):
             self.saw_terminal = True
         suspect = event.name == "error" or b'"error"' in data or b"base_resp" in data
-        if self.error is None and suspect and meaning(self._dialect, event) is Meaning.ERROR:
+        if self.error is None and suspect and meaning(self.dialect, event) is Meaning.ERROR:
             self.error = data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mitm_balancer.core.durations import countdown
@@ -30,7 +30,7 @@ def story(record: Mapping[str, Any]) -> list[str]:
         lines.append(f"  sent again without what the provider refused: {stripped}")
     if isinstance(switch := record.get("switch"), Mapping):
         lines.append(_switch(switch))
-    return [*lines, *_end(record)]
+    return [*lines, *_gone_on(record), *_end(record)]
 
 
 def _head(record: Mapping[str, Any]) -> list[str]:
@@ -81,6 +81,17 @@ def _switch(switch: Mapping[str, Any]) -> str:
     tokens = switch.get("cold_tokens")
     cost = f": about {tokens:,} tokens that were cached there had to be read anew" if tokens else ""
     return f"  the session moved from {switch.get('from')} to {switch.get('to')}{why}{cost}"
+
+
+def _gone_on(record: Mapping[str, Any]) -> Iterator[str]:
+    """What became of an answer that broke after its first byte, where `resume` is on."""
+    if resumed := record.get("resumed"):
+        yield (
+            f"  the answer broke after {resumed.get('after')} characters; {resumed.get('account')} went on with it "
+            f"({resumed.get('way')}), which may be billed twice"
+        )
+    if reason := record.get("not_resumed"):
+        yield f"  the answer broke and was not gone on with: {reason}"
 
 
 def _end(record: Mapping[str, Any]) -> list[str]:

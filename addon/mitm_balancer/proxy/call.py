@@ -16,10 +16,12 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause, Queue, Stop
 from mitm_balancer.core.durations import countdown
+from mitm_balancer.core.resume import Script, Way
 from mitm_balancer.core.strip import Stripped, is_refused
+from mitm_balancer.core.tail import Tail
 from mitm_balancer.core.verdict import Outcome, Scope, Verdict
 from mitm_balancer.providers.model import PathKind
-from mitm_balancer.proxy import answers, bodies, caching, display, facts, metering, switches, wire
+from mitm_balancer.proxy import answers, bodies, caching, display, facts, metering, resuming, switches, wire
 from mitm_balancer.proxy.attempt import Answer, Result, Rules, attempt, masked
 from mitm_balancer.proxy.bound import Binding
 from mitm_balancer.proxy.entrance import Entrance
@@ -65,6 +67,8 @@ class Call:
         self._routes: Routes
         self._entrance: Entrance
         self._stripped: Stripped | None = None
+        self._again: bytes | None = None
+        """The body of a second request that goes on with a broken answer."""
 
     # -- CallPort -----------------------------------------------------------------------------------------------
 
@@ -181,39 +185,43 @@ class Call:
         self._entrance = Entrance(self.runtime, dispatch, known.session, known.stream or is_upgrade(flow.request))
         caching.attach(dispatch, flow.request, claim.dialect)
         record.begins("" if dispatch.tie is None else dispatch.tie.keys.own, self._size(flow.request))
-        await self._attempts(flow, relay, known, dispatch)
+        ended = await self._find(flow, record, known, dispatch)
+        now = self.runtime.clock()
+        record.passed_over(dispatch, now)
+        if isinstance(ended, Stop):
+            record.stopped(ended.because, exhausted=ended.exhausted, wait=ended.wait)
+            await self._stopped(flow, relay, ended, dispatch)
+            return
+        route, answer = ended
+        switches.noticed(self.runtime, self._routes, route, record, dispatch, now)
+        await self._served(flow, relay, route.account, answer, dispatch, known)
 
-    async def _attempts(self, flow: http.HTTPFlow, relay: Relay, known: facts.Facts, dispatch: Dispatch) -> None:
-        """Do what the dispatcher says until somebody has answered."""
+    async def _find(
+        self, flow: http.HTTPFlow, record: Record, known: facts.Facts, dispatch: Dispatch
+    ) -> tuple[Route, Answer] | Stop:
+        """Do what the dispatcher says until somebody has answered; the answer is at its commit point."""
         clock = self.runtime.clock
         while True:
             step = dispatch.next(clock())
             if isinstance(step, Pause):
-                relay.record.paused(step.seconds)
+                record.paused(step.seconds)
                 await asyncio.sleep(step.seconds)
             elif isinstance(step, Queue):
                 await self._entrance.wait(step.seconds)
             elif isinstance(step, Stop):
-                relay.record.passed_over(dispatch, clock())
-                relay.record.stopped(step.because, exhausted=step.exhausted, wait=step.wait)
-                await self._stopped(flow, relay, step, dispatch)
-                return
+                return step
             else:
                 self._close_open()
                 route = self._routes.of(step.target.name)
-                account = route.account
-                relay.record.tries(account.name, step.because)
+                record.tries(route.account.name, step.because)
                 result = await self._attempt(flow, route, known)
                 self._open = result.answer
-                relay.record.attempt(route, step.because, result)
+                record.attempt(route, step.because, result)
                 dispatch.ended(result.outcome, clock())
                 if result.outcome.ok and result.answer is not None:
-                    relay.record.passed_over(dispatch, clock())
-                    switches.noticed(self.runtime, self._routes, route, relay.record, dispatch, clock())
-                    await self._served(relay, account, result.answer, dispatch)
-                    return
-                await self._strip(flow.request, relay.record, dispatch)
-                self._tell(flow, relay.record, account, step, result)
+                    return route, result.answer
+                await self._strip(flow.request, record, dispatch)
+                self._tell(flow, record, route.account, step, result)
 
     async def _attempt(self, flow: http.HTTPFlow, route: Route, known: facts.Facts) -> Result:
         runtime, account, model = self.runtime, route.account, route.model
@@ -243,24 +251,73 @@ class Call:
             runtime.patience.observe(account.provider.name, model, result.first_event)
         return result
 
-    async def _served(self, relay: Relay, account: Account, answer: Answer, dispatch: Dispatch) -> None:
+    async def _served(
+        self,
+        flow: http.HTTPFlow,
+        relay: Relay,
+        account: Account,
+        answer: Answer,
+        dispatch: Dispatch,
+        known: facts.Facts,
+    ) -> None:
         if answer.response.status == 101:
             dispatch.give_up_seat()  # a socket is idle most of its life, which may be days
             watch = SocketWatch(account.provider, self.claim.dialect, answer.response.headers, dispatch.model)
             self.runtime.sockets[relay.flow.id] = OpenSocket(self.runtime, self.claim, account, watch, relay.outlet)
         self._binding.answered(account.name, answer)
+        script = resuming.script_for(self.runtime.limits.resume, self.claim, flow.request, answer)
         try:
-            tail = await relay.pass_on(answer, alias=account.alias, account=account.name, dialect=self.claim.dialect)
+            tail = await relay.pass_on(
+                answer, alias=account.alias, account=account.name, dialect=self.claim.dialect, script=script
+            )
         except BrokenAnswerError as e:
-            self._learn(account, dispatch, e.outcome)
-            raise
+            if not self._learn_from(relay.record, account, dispatch, answer, e.tail):
+                self._learn(account, dispatch, e.outcome)
+            if script is None or e.tell is None:
+                raise
+            await self._go_on(flow, relay, script, e, known)
+            return
         if tail is None:
             return
         self._binding.ended(account.name, tail)
+        self._learn_from(relay.record, account, dispatch, answer, tail)
+
+    async def _go_on(
+        self, flow: http.HTTPFlow, relay: Relay, script: Script, broken: BrokenAnswerError, known: facts.Facts
+    ) -> None:
+        """A second answer takes the place of one that broke (`resume`)."""
+        runtime, pool = self.runtime, self.claim.pool
+
+        async def second(body: bytes) -> tuple[str, Answer] | str:
+            if not pool.budget.withdraw(runtime.clock()):
+                return "retry budget empty"
+            self._close_open()
+            self._again = body
+            if self._dispatch is not None:
+                self._dispatch.close()
+            policy = dataclasses.replace(self._policy(), max_attempts=2, hold=0.0)
+            self._dispatch = dispatch = runtime.dispatch(pool, known.model, policy, self._routes.order)
+            self._entrance = Entrance(runtime, dispatch, known.session, True)
+            found = await self._find(flow, relay.record, known, dispatch)
+            return found.because if isinstance(found, Stop) else (found[0].account.name, found[1])
+
+        way = Way(runtime.limits.resume)
+        body = self._body(flow.request)
+        assert isinstance(body, bytes), "a body that streams through leaves no script"
+        await resuming.go_on(relay, self.claim.dialect, way, script, broken, body, second)
+
+    def _learn_from(
+        self, record: Record, account: Account, dispatch: Dispatch, answer: Answer, tail: Tail | None
+    ) -> bool:
+        """Whether the stream held an error event; the account's health knows it then."""
+        if tail is None:
+            return False
         error = in_stream_error(tail, account.provider, answer.response, dispatch.model_of(account.name))
-        if error is not None:
-            relay.record.data["in_stream_error"] = error.reason or error.verdict.value
-            self._learn(account, dispatch, error)
+        if error is None:
+            return False
+        record.data["in_stream_error"] = error.reason or error.verdict.value
+        self._learn(account, dispatch, error)
+        return True
 
     def _learn(self, account: Account, dispatch: Dispatch, outcome: Outcome) -> None:
         """Something after commit: nothing is re-issued, but the account's health knows."""
@@ -310,7 +367,7 @@ class Call:
             method=request.data.method,
             target=wire.client_target(request, self._hidden),
             headers=wire.for_client(request, self._hidden),
-            body=self._body(request),
+            body=self._original_body(request),
         )
         try:
             response = await send_own(self.runtime.upstream, wire_request, self.runtime.limits.own_way())
@@ -351,6 +408,9 @@ class Call:
         return policy
 
     def _body(self, request: http.Request) -> bytes | AsyncIterator[bytes]:
+        return self._original_body(request) if self._stripped is None else self._stripped.body
+
+    def _original_body(self, request: http.Request) -> bytes | AsyncIterator[bytes]:
         if self._upload is not None:
             return self._upload.chunks()
         return (request.raw_content if self._own_body is None else self._own_body) or b""
@@ -365,7 +425,7 @@ class Call:
 
     async def _wire(self, request: http.Request, route: Route, carrier: wire.Carrier) -> WireRequest | None:
         """What is sent to this account; None: it cannot be."""
-        body = self._body(request) if self._stripped is None else self._stripped.body
+        body = self._body(request) if self._again is None else self._again
         gone = self._binding.gone(route.account.name)
         if route.stand_in is None:
             return route.wire(request, carrier, gone, body)

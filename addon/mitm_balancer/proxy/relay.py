@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from mitmproxy import http
 
 from mitm_balancer.core.dialect import Dialect
 from mitm_balancer.core.endings import error_event
+from mitm_balancer.core.meaning import Meaning, meaning
+from mitm_balancer.core.resume import DivergedError, Script
+from mitm_balancer.core.sse import Cutter, Event
 from mitm_balancer.core.tail import Tail
 from mitm_balancer.core.verdict import Outcome, Scope, Sent, Verdict
 from mitm_balancer.providers.classify import classify_event
@@ -41,11 +45,13 @@ class Upgraded(Protocol):
 
 
 class BrokenAnswerError(Exception):
-    """The provider's answer broke off after commit; the client has been told."""
+    """The provider's answer broke off after commit; the client has been told, but where `tell` is there to do it."""
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(
+        self, outcome: Outcome, tail: Tail | None = None, tell: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         super().__init__(outcome.message)
-        self.outcome = outcome
+        self.outcome, self.tail, self.tell = outcome, tail, tell
 
 
 class Relay:
@@ -69,10 +75,18 @@ class Relay:
         await self.outlet.whole(own.response, own.body)
 
     async def pass_on(
-        self, answer: Answer, *, alias: str, account: str, dialect: Dialect | None, note: str = ""
+        self,
+        answer: Answer,
+        *,
+        alias: str,
+        account: str,
+        dialect: Dialect | None,
+        note: str = "",
+        script: Script | None = None,
     ) -> Tail | None:
         """A provider's answer, to its end. `dialect`: what to watch a stream for, None for nothing.
 
+        With a `script` the client gets whole events only, and is not told of a break that can be gone on from.
         Returns what the stream said besides its text. Raises BrokenAnswerError once the client has been told.
         """
         upstream = answer.response
@@ -95,29 +109,48 @@ class Relay:
             await self.outlet.whole(response, answer.prefix)
             return None
         await self.outlet.head(response)
+        whole = WholeEvents(self, script, tail) if script is not None and tail is not None else None
         try:
-            await self._body(answer, tail)
+            await self._body(answer, tail, whole)
         except UpstreamError as e:
             upstream.close()
-            await self._break(upstream, tail, dialect, str(e))
-            raise BrokenAnswerError(
-                Outcome(Verdict.INTERRUPTED_EXECUTION, e.stage, Scope.ACCOUNT, message=str(e)[:300])
-            ) from None
+            outcome = Outcome(Verdict.INTERRUPTED_EXECUTION, e.stage, Scope.ACCOUNT, message=str(e)[:300])
+            why = str(e)
+
+            async def tell() -> None:
+                if whole is not None and whole.refusal:
+                    await self.outlet.data(whole.refusal)
+                    await self.outlet.end()
+                else:
+                    await self._break(upstream, None if tail is None else dialect, why, whole is None and _inside(tail))
+
+            if whole is not None and whole.script.resumable:
+                raise BrokenAnswerError(outcome, tail, tell) from None
+            await tell()
+            raise BrokenAnswerError(outcome, tail) from None
         # The connection is free before the client's end is written: the next request may come at once.
         upstream.close()
         await self.outlet.end()
         return tail
 
-    async def _body(self, answer: Answer, tail: Tail | None) -> None:
+    async def go_on(self, answer: Answer, script: Script, tail: Tail) -> None:
+        """A second answer, from where the first one broke off. Raises UpstreamError; the client is not told of it."""
+        await self._body(answer, tail, WholeEvents(self, script, tail, second=True))
+        await self.outlet.end()
+
+    async def _body(self, answer: Answer, tail: Tail | None, whole: WholeEvents | None) -> None:
+        give = self._data if whole is None else whole.data
         if answer.prefix:
-            await self._data(answer.prefix, tail)
+            await give(answer.prefix, tail)
         while not answer.complete and (data := await answer.response.read()):
-            await self._data(data, tail)
+            await give(data, tail)
         if tail is None:
             return
         tail.eof()
         if tail.readable and not tail.saw_terminal and tail.error is None:
             raise UpstreamError("body", "the stream ended without its end marker", sent=Sent.ALL)
+        if whole is not None:
+            await whole.end()
 
     async def _data(self, data: bytes, tail: Tail | None) -> None:
         self.received += len(data)
@@ -127,7 +160,7 @@ class Relay:
         elif self.gauge is not None:
             self.gauge.feed(data)
 
-    async def _break(self, upstream: UpstreamResponse, tail: Tail | None, dialect: Dialect | None, why: str) -> None:
+    async def _break(self, upstream: UpstreamResponse, dialect: Dialect | None, why: str, mid_event: bool) -> None:
         """A cut or stalled answer: the dialect's own error event where one can be said, else a broken connection.
 
         Never a clean end that looks like success.
@@ -135,11 +168,55 @@ class Relay:
         # "connection lost" are words that opencode takes for worth another try (measured).
         why = f"mitm-balancer: connection lost, the provider's answer broke off: {why}"
         fixed = header(upstream, b"content-encoding") or header(upstream, b"content-length")
-        if tail is not None and dialect is not None and not fixed:
-            await self.outlet.data(error_event(dialect, why, mid_event=tail.mid_event))
+        if dialect is not None and not fixed:
+            await self.outlet.data(error_event(dialect, why, mid_event=mid_event))
             await self.outlet.end()
         else:
             await self.outlet.broken(why)
+
+
+class WholeEvents:
+    """Gives the client whole events only, so that another answer's can follow at any time."""
+
+    def __init__(self, relay: Relay, script: Script, tail: Tail, *, second: bool = False) -> None:
+        self.relay, self.script, self.tail, self.second = relay, script, tail, second
+        self.refusal = b""
+        """The error event that ended the answer, as it came."""
+        self._cutter = Cutter()
+
+    async def data(self, data: bytes, tail: Tail | None) -> None:
+        """Raises UpstreamError for an error event, which is as good as a cut, and for an answer that is another one."""
+        passed = []
+        try:
+            for raw, events in self._cutter.feed(data):
+                passed.append(self._event(raw, events))
+        finally:
+            if out := b"".join(passed):
+                await self.relay._data(out, None)
+            if tail is not None:
+                tail.feed(data)
+
+    async def end(self) -> None:
+        """The answer is whole: an end marker without its blank line is as good as one with it."""
+        if self._cutter.rest:
+            await self.relay._data(self._cutter.rest, None)
+
+    def _event(self, raw: bytes, events: list[Event]) -> bytes:
+        if any(meaning(self.tail.dialect, event) is Meaning.ERROR for event in events):
+            self.refusal = raw
+            raise UpstreamError("event", "the stream ended with an error event", sent=Sent.ALL)
+        if not self.second:
+            for event in events:
+                self.script.saw(event)
+            return raw
+        try:
+            return b"".join(self.script.onto(event, raw) for event in events)
+        except DivergedError as e:
+            raise UpstreamError("resume", str(e), sent=Sent.ALL) from None
+
+
+def _inside(tail: Tail | None) -> bool:
+    return tail is not None and tail.mid_event
 
 
 def in_stream_error(tail: Tail, provider: Provider, upstream: UpstreamResponse, model: str) -> Outcome | None:
