@@ -12,11 +12,11 @@ import logging
 import os
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mitm_balancer import __version__, overrides, roster_row
+from mitm_balancer import __version__, overrides, renaming, roster_row
 from mitm_balancer.accounts.credentials import CredentialError, resolve
 from mitm_balancer.bookkeeping import Bookkeeper
 from mitm_balancer.circumstances import circumstances, configure, target, windows_to_evidence
@@ -337,7 +337,9 @@ class App:
             self._take_look(look)
 
     def _take_look(self, look: Look) -> None:
+        before = self.stored.problems
         self._follow(self.stored.take(look.accounts))
+        _warn_of_news(self.stored.problems, before)
         self.operator.take(look.settings, look.flags)
         self._capture.adopt(look.settings.get(SETTING), look.accounts)
         self._restore_cooldowns(look.cooldowns)
@@ -347,17 +349,12 @@ class App:
     def _follow(self, fates: Fates) -> None:
         """What was learnt of an account follows its name, or is forgotten with its owner."""
         for name in fates.others:
-            self.runtime.health.clear(name)
+            renaming.forget(self.runtime, self.activity, name)
             self._known_rows.forget(name)
-        for old, new in fates.renamed.items():
-            self.runtime.health.clear(old)  # the store has its cooldowns under the new name
-            self._known_rows.forget(old)
-            self.runtime.sessions.bindings.rename(old, new)
-            self.runtime.resources.owners.rename(old, new)
-            for pool in self.runtime.pools.values():
-                if pool.priority.active == old:
-                    pool.priority.active = new  # what comes after it goes on from there
-            self._chosen = {provider: new if name == old else name for provider, name in self._chosen.items()}
+        renaming.rename_all(self.runtime, self.activity, fates.renamed)
+        for name in fates.renamed:
+            self._known_rows.forget(name)
+        self._chosen = {provider: fates.renamed.get(name, name) for provider, name in self._chosen.items()}
         for cooldown in self.runtime.health.cooldowns(self.runtime.clock()):
             if cooldown.name in fates.renewed and cooldown.verdict is Verdict.AUTH_FAILURE:
                 self.runtime.health.clear(cooldown.name, cooldown.model)
@@ -367,9 +364,7 @@ class App:
         found = await asyncio.gather(*(self._read_credential(spec) for spec in specs))
         self._secrets = {name: secret for name, secret, _ in found if secret is not None}
         problems = {name: problem for name, _, problem in found if problem}
-        for name, problem in problems.items():
-            if self._credential_problems.get(name) != problem:
-                logger.warning("mitm-balancer: %s cannot serve: %s", name, problem)
+        _warn_of_news(problems, self._credential_problems)
         self._credential_problems = problems
         self._apply()
         self.runtime.ready.set()
@@ -405,6 +400,7 @@ class App:
                 await self.operator.obey()
             await asyncio.to_thread(self.observing.hear)
             self.observing.look(self.problems)
+            await asyncio.to_thread(self.stored.note_uses, self.activity.last_used())
             self._bookkeeper.save_if_due(time.time())
             self._polls.tick()
             self._in_use.save_if_changed(self.runtime.pools, self._chosen)
@@ -470,6 +466,13 @@ class App:
     def _restore_cooldowns(self, rows: Iterable[CooldownRow]) -> None:
         news = self._known_rows.unknown(rows)
         restore_cooldowns(self.runtime.health, news, time.time(), self.runtime.clock())
+
+
+def _warn_of_news(problems: Mapping[str, str], before: Mapping[str, str]) -> None:
+    """Say once why an account has nothing to send."""
+    for name, problem in problems.items():
+        if before.get(name) != problem:
+            logger.warning("mitm-balancer: %s cannot serve: %s", name, problem)
 
 
 def _as_configured(provider: Provider, config: Config) -> Provider:

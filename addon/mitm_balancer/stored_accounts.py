@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mitm_balancer.accounts.book import AccountBook
-from mitm_balancer.accounts.model import StoredAccount
+from mitm_balancer.accounts.model import AccountError, StoredAccount
 from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.overrides import ACTIVE
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import CooldownRow, Store
+
+NOTE_EVERY = 30.0
+"""Seconds between two notes of when accounts were used: people read days and hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class StoredAccounts:
         self.order = asyncio.Lock()
         """One look at a time, so that an older one is never taken after a newer one."""
         self._revision = 0
+        self._noted: dict[str, float] = {}
+        self._note_next = 0.0
 
     def look(self) -> Look:
         """Read everything that other processes may have changed. Blocks."""
@@ -66,6 +73,17 @@ class StoredAccounts:
         if self.store is None or self.book is None:
             return False
         return self.store.changed() or self.book.revision != self._revision
+
+    def note_uses(self, when: Mapping[str, float]) -> None:
+        """Write down when stored accounts last served, by name; now and then, and only what is new. Blocks."""
+        if self.book is None or time.monotonic() < self._note_next:
+            return
+        self._note_next = time.monotonic() + NOTE_EVERY
+        uses = {a.id: when[a.name] for a in self.accounts if when.get(a.name, 0.0) > self._noted.get(a.id, 0.0)}
+        if uses:
+            with contextlib.suppress(AccountError):  # the store tells its trouble itself, and the next time will do
+                self.book.used(uses)
+                self._noted |= uses
 
     def take(self, accounts: Sequence[StoredAccount]) -> Fates:
         """These are the accounts now."""

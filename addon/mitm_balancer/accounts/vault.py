@@ -11,6 +11,7 @@ import hmac
 import os
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from mitm_balancer.accounts import vaultkey
@@ -22,7 +23,20 @@ VERSION = 1
 ID_BYTES, NONCE_BYTES, TAG_BYTES = 8, 12, 16
 
 RETRY = 15.0
-"""Seconds until a key that could not be had is asked for again: a keyring that hangs must not cost its time per row."""
+"""Seconds until a key that could not be had is asked for again, unless its file changes: a keyring that hangs must not
+cost its time per row."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A key that could not be had; `until` is monotonic seconds, `stamp` is that of the key file."""
+
+    until: float
+    stamp: object
+    text: str
+
+    def holds(self, stamp: object) -> bool:
+        return stamp == self.stamp and time.monotonic() < self.until
 
 
 class Vault:
@@ -36,7 +50,7 @@ class Vault:
         self._home = home
         self._lock = threading.Lock()
         self._key: bytes | None = None
-        self._failed: tuple[float, str] | None = None
+        self._failed: _Failed | None = None
 
     @classmethod
     def open(cls, home: Path) -> Vault:
@@ -84,8 +98,9 @@ class Vault:
         with self._lock:
             if self._key is not None:
                 return self._key
-            if self._failed is not None and time.monotonic() < self._failed[0] and not make:
-                raise VaultError(self._failed[1])
+            stamp = vaultkey.stamp(self._home)
+            if not make and self._failed is not None and self._failed.holds(stamp):
+                raise VaultError(self._failed.text)
             try:
                 self._key = vaultkey.find(self._home) or (vaultkey.make(self._home) if make else None)
                 if self._key is None:
@@ -94,7 +109,7 @@ class Vault:
                         "or add the account again"
                     )
             except VaultError as error:
-                self._failed = (time.monotonic() + RETRY, str(error))
+                self._failed = _Failed(time.monotonic() + RETRY, stamp, str(error))
                 raise
             self._failed = None
             return self._key

@@ -41,6 +41,15 @@ def path(home: Path) -> Path:
     return home / FILE
 
 
+def stamp(home: Path) -> tuple[int, int] | None:
+    """Changes with the key file; None without one."""
+    try:
+        status = path(home).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
 def find(home: Path) -> bytes | None:
     """The key of this home; None when it has none. Raises VaultError when there is one that cannot be had."""
     file = path(home)

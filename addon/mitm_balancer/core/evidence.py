@@ -149,6 +149,16 @@ class Evidence:
         """Those that still hold, for people to look at; each knows its age."""
         return (r for r in self._readings.get(name, {}).values() if r.holds(now))
 
+    def rename(self, old: str, new: str) -> None:
+        """The account has another name now."""
+        self._readings[new] = self._readings.pop(old, {})
+        self.changes.note(new)
+
+    def forget(self, name: str) -> None:
+        """Another account has that name now, or none."""
+        self._readings.pop(name, None)
+        self.changes.note(name)
+
     def outlook(self, name: str, model: str, now: float) -> Outlook:
         """What the readings come to. A window whose reset has passed is full again, and its next one unknown."""
         left: float | None = None

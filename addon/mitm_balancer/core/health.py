@@ -8,7 +8,7 @@ All times are monotonic seconds, given by the caller.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mitm_balancer.core.breaker import Breaker, BreakerPolicy
 from mitm_balancer.core.changes import Changes
@@ -140,6 +140,14 @@ class Health:
         else:
             self._cooldowns.get(name, {}).pop(model, None)
         self.changes.note(name)
+
+    def rename(self, old: str, new: str) -> None:
+        """The account has another name now."""
+        if (cooldowns := self._cooldowns.pop(old, None)) is not None:
+            self._cooldowns[new] = {model: replace(cooldown, name=new) for model, cooldown in cooldowns.items()}
+        if (breaker := self._breakers.pop(old, None)) is not None:
+            self._breakers[new] = breaker
+        self.changes.note(new)
 
     def blocked(self, name: str, model: str, now: float) -> Block | None:
         """Why this target cannot serve this model now, or None when it can."""

@@ -74,6 +74,17 @@ class Vitals:
         seen = self._seen.get(name)
         return None if seen is None else seen.latency.get(model)
 
+    def rename(self, old: str, new: str) -> None:
+        """The account has another name now."""
+        self.forget(new)
+        if (seen := self._seen.pop(old, None)) is not None:
+            self._seen[new] = seen
+
+    def forget(self, name: str) -> None:
+        """Another account has that name now, or none."""
+        self._seen.pop(name, None)
+        self.changes.note(name)
+
     def known(self) -> Iterator[tuple[str, Mapping[str, float]]]:
         """Name and latency by model of all that have been seen, for the status view."""
         return ((name, seen.latency) for name, seen in self._seen.items())

@@ -75,6 +75,20 @@ class Activity:
             if isinstance(failures := row.get("failures"), int):
                 doings.failures = failures
 
+    def last_used(self) -> dict[str, float]:
+        """When each account last had an attempt, by name; unix seconds."""
+        return {name: doings.last_used for name, doings in self.accounts.items() if doings.last_used is not None}
+
+    def rename(self, old: str, new: str) -> None:
+        """The account has another name now."""
+        self.forget(new)
+        if (doings := self.accounts.pop(old, None)) is not None:
+            self.accounts[new] = doings
+
+    def forget(self, name: str) -> None:
+        """Another account has that name now, or none."""
+        self.accounts.pop(name, None)
+
     def told(self, name: str) -> dict[str, Any]:
         """For the status: what is known of one account."""
         return dataclasses.asdict(self.accounts[name]) if name in self.accounts else {}

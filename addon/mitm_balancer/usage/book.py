@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mitm_balancer.core import resets
 from mitm_balancer.core.evidence import Source
@@ -151,6 +151,26 @@ class Book:
         times = [heard.at] if heard is not None else []
         known = self._windows.get(account, {}).values()
         return max([*times, *(seen.seen_at for seen in known if seen.source is Source.HEADER)], default=None)
+
+    def rename(self, account: str, name: str) -> None:
+        """The account has another name now: what is not written down yet goes there with what is."""
+        self.forget(name)
+        self._windows[name] = {w: replace(s, account=name) for w, s in self._windows.pop(account, {}).items()}
+        self._changed = {
+            (name if of == account else of, window): replace(seen, account=name) if of == account else seen
+            for (of, window), seen in self._changed.items()
+        }
+        if (heard := self._heard.pop(account, None)) is not None:
+            self._heard[name] = heard
+        for tallies in (self._taken, self._new):
+            for day, of, model in [key for key in tallies if key[1] == account]:
+                tallies[day, name, model] = replace(tallies.pop((day, of, model)), account=name)
+
+    def forget(self, account: str) -> None:
+        """Another account has that name now, or none. Its tallies are history, and stay."""
+        self._windows.pop(account, None)
+        self._heard.pop(account, None)
+        self._changed = {key: seen for key, seen in self._changed.items() if key[0] != account}
 
     def restore(self, page: Page, now: float) -> None:
         """What was written down earlier today, before anything is added."""
