@@ -19,6 +19,7 @@ from typing import Any
 from mitm_balancer import __version__, overrides, renaming, roster_row
 from mitm_balancer.accounts.credentials import CredentialError, resolve
 from mitm_balancer.bookkeeping import Bookkeeper
+from mitm_balancer.choices import Choices
 from mitm_balancer.circumstances import circumstances, configure, target, windows_to_evidence
 from mitm_balancer.config import AccountSpec, Config, ConfigErrors, Literal, Stored, load
 from mitm_balancer.core.admission import Admission
@@ -51,7 +52,7 @@ from mitm_balancer.remembering import resources, sessions
 from mitm_balancer.roster import merge
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import CooldownRow, KnownRows
-from mitm_balancer.stored_accounts import Fates, Look, StoredAccounts, chosen
+from mitm_balancer.stored_accounts import Fates, Look, StoredAccounts
 from mitm_balancer.upstream.base import Origin
 from mitm_balancer.upstream.dial import Via, proxy_from_environment
 from mitm_balancer.upstream.pool import Pool
@@ -128,8 +129,7 @@ class App:
         self.stored = StoredAccounts(self.store, home)
         self._account_problems: tuple[str, ...] = ()
         self._in_use = InUse(self.store)
-        self._chosen = dict(self._in_use.chosen)
-        """The user's choices that have been obeyed."""
+        self._choices = Choices(self._in_use.chosen)
         self._secrets: dict[str, Secret] = {}
         """Of declared accounts; `stored` has the others."""
         self._credential_problems: dict[str, str] = {}
@@ -208,7 +208,7 @@ class App:
             self._watcher.cancel()
         self.pool.close()
         self._bookkeeper.save()
-        self._in_use.save_if_changed(self.runtime.pools, self._chosen)
+        self._in_use.save_if_changed(self.runtime.pools, self._choices.obeyed)
         self.observing.close()
         if self.store is not None:
             self.store.put_state("proxy", {})
@@ -297,10 +297,12 @@ class App:
 
     def _obey_choices(self) -> None:
         """New work goes to the account that the user chose; once, because a failover may move it on."""
-        for provider, name in chosen(self.operator.settings()).items():
+        settings = self.operator.settings()
+        for provider, name in self._choices.fresh(settings).items():
             pool = self.runtime.pools.get(provider)
-            if pool is not None and self._chosen.get(provider) != name and pool.priority.find(name) is not None:
-                self._chosen[provider] = pool.priority.active = name
+            if pool is not None and pool.priority.find(name) is not None:
+                pool.priority.active = name
+                self._choices.obey(provider, settings)
 
     def _pool(self, provider: Provider, specs: list[AccountSpec], old: ProviderPool | None) -> ProviderPool:
         targets = [
@@ -354,7 +356,7 @@ class App:
         renaming.rename_all(self.runtime, self.activity, fates.renamed)
         for name in fates.renamed:
             self._known_rows.forget(name)
-        self._chosen = {provider: fates.renamed.get(name, name) for provider, name in self._chosen.items()}
+        self._choices.rename(fates.renamed)
         for cooldown in self.runtime.health.cooldowns(self.runtime.clock()):
             if cooldown.name in fates.renewed and cooldown.verdict is Verdict.AUTH_FAILURE:
                 self.runtime.health.clear(cooldown.name, cooldown.model)
@@ -403,7 +405,7 @@ class App:
             await asyncio.to_thread(self.stored.note_uses, self.activity.last_used())
             self._bookkeeper.save_if_due(time.time())
             self._polls.tick()
-            self._in_use.save_if_changed(self.runtime.pools, self._chosen)
+            self._in_use.save_if_changed(self.runtime.pools, self._choices.obeyed)
             self._tell_state()
             self._publisher.publish_if_changed(self._in_force())
             await asyncio.sleep(WATCH_INTERVAL)

@@ -21,6 +21,9 @@ priority}. `pins`: [{account, model, session}]. `active`: {provider: account} is
 obeys it itself.
 """
 
+ACTIVE_AT = "active_at"
+"""{provider: unix seconds of that choice}: the same account chosen again counts again."""
+
 
 def apply(config: Config, settings: Mapping[str, Any]) -> Config:
     """The configuration as it counts."""

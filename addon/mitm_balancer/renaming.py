@@ -28,8 +28,7 @@ def rename(runtime: Runtime, activity: Activity, old: str, new: str) -> None:
     runtime.sessions.bindings.rename(old, new)
     runtime.resources.owners.rename(old, new)
     for pool in runtime.pools.values():
-        if pool.priority.active == old:
-            pool.priority.active = new  # the order that comes after it goes on from there
+        pool.priority.rename(old, new)
 
 
 def forget(runtime: Runtime, activity: Activity, name: str) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.model import AccountError, StoredAccount
 from mitm_balancer.accounts.vault import Vault
-from mitm_balancer.overrides import ACTIVE
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import CooldownRow, Store
 
@@ -109,11 +108,3 @@ def fates(old: Iterable[StoredAccount], new: Iterable[StoredAccount]) -> Fates:
         if after.generation != before.generation:
             renewed.add(after.name)
     return Fates(renamed, frozenset(others), frozenset(renewed))
-
-
-def chosen(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Provider -> the account that the user chose (`balancer accounts use`)."""
-    found = settings.get(ACTIVE)
-    if not isinstance(found, dict):
-        return {}
-    return {str(provider): name for provider, name in found.items() if isinstance(name, str)}

@@ -130,6 +130,9 @@ async def test_a_choice_is_made_once_and_a_failover_moves_on(
     put(proxy.home, fake, "three", priority=5)
     await asyncio.sleep(0.8)
     assert told(await ask(proxy)) == ("one", 1)
+    # The same choice once more is one more choice.
+    await cli(proxy, "use", "two")
+    assert told(await ask(proxy)) == ("two", 1)
 
 
 async def test_a_rename_takes_cooldown_and_sessions_along(fake: FakeProvider, launch: Launch, tmp_path: Path) -> None:

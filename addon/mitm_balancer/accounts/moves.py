@@ -11,8 +11,11 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-ACTIVE, ORDER, PINS = "active", "order", "pins"
-"""Settings that name accounts (`overrides`)."""
+ACTIVE, ACTIVE_AT, ORDER, PINS = "active", "active_at", "order", "pins"
+"""Settings that name accounts, and one with the times of the choices (`overrides`)."""
+
+TOLD = ("in_use", "live")
+"""Rows of `state` by which a proxy goes on after a restart; they name accounts, too."""
 
 FOLLOW = (
     ("cooldowns", "name"),
@@ -41,6 +44,11 @@ def rename(connection: sqlite3.Connection, old: str, new: str) -> None:
         value = setting(connection, key)
         if value is not None and (changed := _renamed(value, old, new)) != value:
             put_setting(connection, key, changed)
+    for key in TOLD:
+        found = connection.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
+        value = _read(found[0]) if found else None
+        if value is not None and (changed := _renamed(value, old, new)) != value:
+            connection.execute("UPDATE state SET value = ? WHERE key = ?", (json.dumps(changed), key))
 
 
 def forget(connection: sqlite3.Connection, name: str) -> None:
@@ -71,6 +79,9 @@ def activate(connection: sqlite3.Connection, provider: str, name: str | None) ->
     if name is not None:
         chosen[provider] = name
     put_setting(connection, ACTIVE, chosen or None)
+    found = setting(connection, ACTIVE_AT)
+    times = {key: at for key, at in (found if isinstance(found, dict) else {}).items() if key in chosen}
+    put_setting(connection, ACTIVE_AT, times | {provider: time.time()} if name is not None else times or None)
 
 
 def succeed(connection: sqlite3.Connection, provider: str, name: str, order: Iterable[str]) -> str | None:
@@ -86,8 +97,12 @@ def succeed(connection: sqlite3.Connection, provider: str, name: str, order: Ite
 def setting(connection: sqlite3.Connection, key: str) -> Any:
     """The value of a setting; None: not set, or not readable."""
     found = connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
+    return _read(found[0]) if found else None
+
+
+def _read(text: object) -> Any:
     try:
-        return json.loads(found[0]) if found else None
+        return json.loads(str(text))
     except ValueError:
         return None
 

@@ -150,6 +150,11 @@ class Priority(Order):
             elif name in self._numbers:
                 self._active = name
 
+    def rename(self, old: str, new: str) -> None:
+        """An account in use has another name now; whoever adopts this one's state goes on with that."""
+        self._active = new if self._active == old else self._active
+        self._active_for = {model: new if name == old else name for model, name in self._active_for.items()}
+
     def served(self, name: str, model: str = "", health: Health | None = None, now: float = 0.0) -> None:
         """`name` answered: stay on it, unless the account in use was only busy or failed but once."""
         if name not in self._numbers or name == self.active_for(model):

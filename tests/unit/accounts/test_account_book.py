@@ -96,6 +96,7 @@ def test_a_rename_takes_everything_along(book: AccountBook, store: Store) -> Non
     store.save_owner("resource", "anthropic/old", 1.0)
     store.set_setting("order", {"anthropic/old": 4, "anthropic/new": 9}).result(5)
     store.set_setting("pins", {"session": "anthropic/old"}).result(5)
+    store.put_state("in_use", {"pools": {"anthropic": {"": "anthropic/old"}}})
     store.save_cooldown(cooldown("anthropic/old")).result(5)
     store.save_cooldown(cooldown("anthropic/new", "of an account long gone")).result(5)
     store.set_account_flag("anthropic/old", "paused", True).result(5)
@@ -109,11 +110,14 @@ def test_a_rename_takes_everything_along(book: AccountBook, store: Store) -> Non
     assert [(row.account, row.seen_at) for row in store.windows()] == [("anthropic/new", 2e9)]
     assert store.bindings() == [("session", "anthropic/new", 1.0)]
     assert store.owners() == [("resource", "anthropic/new", 1.0)]
-    assert store.settings() == {
+    settings = store.settings()
+    assert settings.pop("active_at").keys() == {"anthropic"}
+    assert settings == {
         "active": {"anthropic": "anthropic/new"},
         "order": {"anthropic/new": 4},
         "pins": {"session": "anthropic/new"},
     }
+    assert store.get_state("in_use") == {"pools": {"anthropic": {"": "anthropic/new"}}}
 
 
 def test_a_rename_never_clobbers(book: AccountBook) -> None:
@@ -136,7 +140,7 @@ def test_after_a_removal_the_next_in_order_is_chosen(book: AccountBook, store: S
         "anthropic/third"
     )
 
-    assert store.settings() == {"active": {"anthropic": "anthropic/third"}}
+    assert store.settings()["active"] == {"anthropic": "anthropic/third"}
     assert store.cooldowns() == []
     assert store.account_flags() == {}
     assert book.remove("anthropic/first") is None

@@ -69,9 +69,10 @@ def accounts(home: Path) -> dict[str, StoredAccount]:
     return {account.name: account for account in found}
 
 
-def settings(home: Path) -> dict[str, object]:
+def chosen(home: Path) -> dict[str, str]:
+    """Provider -> the account that new sessions go to."""
     store = Store.open(home)
-    found = store.settings()
+    found: dict[str, str] = store.settings()["active"]
     store.close()
     return found
 
@@ -90,7 +91,7 @@ def test_a_key_from_stdin_is_stored_and_used(run: Run, home: Path) -> None:
     assert account.credential is not None
     assert account.credential.secret.reveal() == KEY
     assert (account.kind, account.source) == ("api", "add")
-    assert settings(home) == {"active": {"anthropic": "anthropic/work-account"}}
+    assert chosen(home) == {"anthropic": "anthropic/work-account"}
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in home.iterdir())
 
@@ -118,9 +119,9 @@ def test_a_reserve_is_stored_and_not_switched_to(run: Run, home: Path) -> None:
     run("add", "anthropic", "--alias", "first", stdin=KEY)
     run("add", "anthropic", "--alias", "reserve", "--priority", "1", stdin=OTHER)
     run("add", "anthropic", "--alias", "kept", "--keep", stdin=f"{OTHER}3")
-    assert settings(home) == {"active": {"anthropic": "anthropic/first"}}
+    assert chosen(home) == {"anthropic": "anthropic/first"}
     run("add", "anthropic", "--alias", "newest", stdin=f"{OTHER}4")
-    assert settings(home) == {"active": {"anthropic": "anthropic/newest"}}
+    assert chosen(home) == {"anthropic": "anthropic/newest"}
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def test_a_clash_of_names_is_told_and_the_file_counts(run: Run, home: Path, caps
 def test_use_disable_and_enable_work_for_both(run: Run, home: Path) -> None:
     run("add", "anthropic", "--alias", "mine", stdin=KEY)
     assert run("use", "declared")[0] == 0
-    assert settings(home) == {"active": {"anthropic": "anthropic/declared"}}
+    assert chosen(home) == {"anthropic": "anthropic/declared"}
     for name in ("declared", "mine"):
         assert run("disable", name)[0] == 0
     assert {row["state"] for name, row in listed(run).items() if "anthropic" in name} == {"disabled"}
@@ -219,7 +220,7 @@ def test_remove_asks_and_the_next_in_order_takes_over(run: Run, home: Path) -> N
     code, out, _ = run("remove", "gone", "--yes")
     assert (code, "openai/sooner is used now" in out) == (0, True)
     assert set(accounts(home)) == {"openai/later", "openai/sooner"}
-    assert settings(home) == {"active": {"openai": "openai/sooner"}}
+    assert chosen(home) == {"openai": "openai/sooner"}
     store = Store.open(home)
     assert store.cooldowns() == []
     store.close()
