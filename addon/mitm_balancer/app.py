@@ -117,6 +117,7 @@ class App:
     def __init__(self, home: Path, settings: Settings, config: Config) -> None:
         self.home = home
         self.settings = settings
+        self.proxyauth = False
         self.config = config
         self.problems: tuple[str, ...] = ()
         """Why the last reload kept the old configuration; each names file, line and field."""
@@ -278,6 +279,7 @@ class App:
         pools: dict[str, ProviderPool] = {}
         for name, specs in _by_provider(config.accounts).items():
             pools[name] = self._pool(by_name[name], specs, old.get(name))
+        self.runtime.pins = config.priority.pins
         self.runtime.matrix = matrix = Matrix(config.priority.providers, config.priority.across)
         with_others = with_stand_ins(by_name, pools, matrix, lambda provider: self._pool(provider, [], None))
         self.runtime.registry = registry
@@ -421,6 +423,7 @@ class App:
             "host": host,
             "port": port,
             "ca": str(self._ca),
+            "proxyauth": self.proxyauth,
             "version": __version__,
             "started": self._started,
             "beat": time.time(),

@@ -35,11 +35,14 @@ class Proxy:
     host: str
     port: int
     ca: Path
+    user: str = ""
+    """What it is told of a run, as the user name of its URL."""
 
     @property
     def url(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        # Some clients send nothing at all without a password.
+        return f"http://{f'{self.user}:pinned@' if self.user else ''}{host}:{self.port}"
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from mitm_balancer.cli import background, lifetime
+from mitm_balancer.cli import background, lifetime, run_pins
 from mitm_balancer.cli.bus import Proxy, running
 from mitm_balancer.cli.cabundle import write_bundle
 from mitm_balancer.cli.clientenv import variables
@@ -35,6 +35,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PORT",
         help="port of a proxy that must be started (any free)",
     )
+    parser.add_argument(
+        "--account",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this account serves the run (provider/alias); again for another provider",
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD", help="the agent, with its arguments")
 
 
@@ -46,8 +53,9 @@ def main(args: argparse.Namespace) -> int:
     if program is None:
         return _cannot_run(command[0])
     home = existing_home(args)
+    pins = run_pins.checked(args, home)
     with lifetime.held(home / lifetime.USERS, shared=True):
-        proxy = _proxy(args, home)
+        proxy = run_pins.pinned(_proxy(args, home), pins, home)
         try:
             bundle = write_bundle(home, proxy.ca, os.environ)
         except OSError as e:

@@ -18,10 +18,11 @@ from mitm_balancer.config.sources import CredentialSource
 from mitm_balancer.config.urls import BaseUrl
 from mitm_balancer.core.matrix import Across
 from mitm_balancer.core.matrix import Row as MatrixEntry
+from mitm_balancer.core.pins import Pin
 from mitm_balancer.providers.model import ErrorRule, Provider
 from mitm_balancer.providers.registry import BUILTIN
 
-__all__ = ["MatrixEntry"]
+__all__ = ["MatrixEntry", "Pin"]
 
 VERSION = 1
 
@@ -109,18 +110,6 @@ class UsagePolls:
     poll: bool = setting(True, boolean)
     every_s: int = setting(300, whole(60, 86_400))
     """Seconds; providers that limit such questions are asked less often."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """The one account that may serve what fits; the fields that are set must fit."""
-
-    account: str
-    """provider/alias."""
-    model: str = ""
-    """A glob over the client's model; empty: any."""
-    session: str = ""
-    """The agent's own id of a conversation, or the fingerprint that a trace shows; empty: any."""
 
 
 @dataclass(frozen=True, slots=True)

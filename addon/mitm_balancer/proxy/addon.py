@@ -27,6 +27,7 @@ from mitm_balancer.proxy import contentview, wire
 from mitm_balancer.proxy.call import Call
 from mitm_balancer.proxy.hooks import Hooks
 from mitm_balancer.proxy.outlet import FlowOutlet
+from mitm_balancer.proxy.runs import Runs
 from mitm_balancer.proxy.runtime import Runtime
 from mitm_balancer.proxy.stream import BalancedLayer
 from mitm_balancer.proxy.tasks import spawn
@@ -49,6 +50,8 @@ class Backend(Protocol):
     """What the composition root makes (app.App)."""
 
     runtime: Runtime
+    proxyauth: bool
+    """Clients need a name and a password of the operator's."""
 
     async def start(self) -> None:
         """Read the credentials and begin to watch the configuration. Called again after a script reload."""
@@ -75,6 +78,7 @@ class BalancerAddon:
         self.compose = compose
         self.backend: Backend | None = None
         self._hooks: Hooks | None = None
+        self._runs = Runs()
 
     # -- life cycle ---------------------------------------------------------------------------------------------
 
@@ -111,6 +115,7 @@ class BalancerAddon:
         server = ctx.master.addons.get("proxyserver")
         if server is not None:
             addresses = tuple((a[0], a[1]) for a in server.listen_addrs())
+            self.backend.proxyauth = _has_proxyauth()
             self.backend.listening(addresses, Path(ctx.options.confdir).expanduser())
         spawn(self.backend.start(), "balancer start")
 
@@ -128,6 +133,9 @@ class BalancerAddon:
         logger.warning("mitm-balancer: refused a client from %s: %s", client.peername[0], why)
         client.error = f"refused by mitm-balancer: {why}"
 
+    def client_disconnected(self, client: connection.Client) -> None:
+        self._runs.ended(client.id)
+
     # -- what is intercepted ------------------------------------------------------------------------------------
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
@@ -135,6 +143,7 @@ class BalancerAddon:
         host, port = flow.request.host, flow.request.port
         if self.backend is None or flow.response or flow.error:
             return
+        self._runs.connects(flow.client_conn.id, flow.request)
         claimed = self.backend.runtime.claims(host, port)
         if not claimed and self.backend.proxy_for(host, port) is None:
             return
@@ -211,7 +220,7 @@ class BalancerAddon:
     def open_call(self, context: Context, event: RequestHeaders, parent: BalancedLayer) -> Call | None:
         """See `proxy.stream.Opener`. Fails open: None is mitmproxy's own way with the client's own credential."""
         try:
-            call = self._call(event.request, context.server.address)
+            call = self._call(event.request, context.server.address, self._runs.of(context.client.id))
             if call is not None:
                 handler = ctx.master.addons.get("proxyserver").connections[context.client.id]
                 take_the_short_way(handler, parent)
@@ -221,7 +230,7 @@ class BalancerAddon:
             return None
         return call
 
-    def _call(self, request: http.Request, address: tuple[str, int] | None) -> Call | None:
+    def _call(self, request: http.Request, address: tuple[str, int] | None, run: tuple[str, ...] = ()) -> Call | None:
         if self.backend is None or address is None:
             return None
         runtime = self.backend.runtime
@@ -229,7 +238,12 @@ class BalancerAddon:
         if claim is None:
             return None
         hidden = wire.hide(request, wire.carriers(claim.pool.provider), wire.query_carriers(claim.pool.provider))
-        return Call(runtime, claim, hidden, observed=_is_observed())
+        return Call(runtime, claim, hidden, observed=_is_observed(), run=run)
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Plain HTTP through the proxy: what the client says to us about its run is not for the site that it asks."""
+        if flow.request.scheme == "http":
+            self._runs.connects(flow.client_conn.id, flow.request)
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         if self.backend is None or flow.websocket is None:

@@ -28,10 +28,14 @@ class OwnAnswer:
     body: bytes
 
 
-def exhausted(dialect: Dialect, dispatch: Dispatch, stop: Stop, now: float, extra: tuple[bytes, bytes]) -> OwnAnswer:
-    """Every account is cooling: a 429 that names each account, why, and until when. `now` is monotonic."""
+def exhausted(
+    dialect: Dialect, dispatch: Dispatch, stop: Stop, now: float, extra: tuple[bytes, bytes], *, who: str = ""
+) -> OwnAnswer:
+    """Every account is cooling: a 429 that names each account, why, and until when. `now` is monotonic; `who` is said
+    instead where there is but one that may serve."""
     wait = math.ceil(stop.wait or 0.0)
-    message = f"mitm-balancer: every {dispatch.provider} account is out: {'; '.join(_reasons(dispatch, now))}"
+    who = who or f"every {dispatch.provider} account is out"
+    message = f"mitm-balancer: {who}: {'; '.join(_reasons(dispatch, now))}"
     fields = [(b"retry-after", b"%d" % max(1, wait))]
     if wait > SHORT_WAIT:
         fields.append((b"x-should-retry", b"false"))
@@ -44,6 +48,14 @@ def _exhausted_code(dialect: Dialect, wait: float) -> str:
     if dialect is Dialect.ANTHROPIC_MESSAGES:
         return "rate_limit_error"
     return "insufficient_quota" if wait > SHORT_WAIT else "rate_limit_exceeded"
+
+
+def pinned(dialect: Dialect, dispatch: Dispatch, who: str, now: float, extra: tuple[bytes, bytes]) -> OwnAnswer:
+    """The one account that may serve is no such thing, or not by waiting. A 503 that says so: not even the client's own
+    credential may take its place."""
+    why = "; ".join(_reasons(dispatch, now)) or "there is no such account"
+    message = f"mitm-balancer: {who}: {why}"
+    return _make(dialect, 503, "api_error", message, ((b"x-should-retry", b"false"), extra))
 
 
 def failed(dialect: Dialect, status: int, message: str, extra: tuple[bytes, bytes]) -> OwnAnswer:

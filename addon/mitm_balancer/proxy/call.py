@@ -48,13 +48,17 @@ NOBODY = "none"
 class Call:
     """The way of a request (DESIGN section 4). Implements `proxy.stream.CallPort`."""
 
-    def __init__(self, runtime: Runtime, claim: Claim, hidden: wire.Hidden, *, observed: bool) -> None:
+    def __init__(
+        self, runtime: Runtime, claim: Claim, hidden: wire.Hidden, *, observed: bool, run: tuple[str, ...] = ()
+    ) -> None:
+        """`run`: the accounts that the client was started for (`balancer exec --account`)."""
         self.runtime = runtime
         self.claim = claim
         self.replay_limit = runtime.limits.replay
         self.keep_body = claim.kind is not PathKind.CONTROL
         self._hidden = hidden
         self._observed = observed
+        self._run = run
         self._client: tuple[ConnectionHandler, BalancedLayer, int] | None = None
         self._own_body: bytes | None = None
         self._upload: Upload | None = None
@@ -175,10 +179,11 @@ class Call:
             await self._own_way(flow, relay, "ssl_insecure is set, so no account's credential is sent")
             return
         await self.runtime.ready.wait()
-        self._routes = found = routes(self.runtime, claim, flow.request, known, whole=self._upload is None)
+        found = routes(self.runtime, claim, flow.request, known, whole=self._upload is None)
         self._binding = self.runtime.resources.of(claim, flow.request, known.refers, found)
         if known.refers and self._binding.pin is None:
-            self._routes = found = found.at_home()
+            found = found.at_home()
+        self._routes = found = found.pinned(self.runtime, self._run, known.session)
         self._dispatch = dispatch = self.runtime.dispatch(claim.pool, known.model, self._policy(), found.order)
         self._binding.bind(dispatch, record.data)
         dispatch.prefer = dispatch.prefer or found.away
@@ -263,7 +268,9 @@ class Call:
         if answer.response.status == 101:
             dispatch.give_up_seat()  # a socket is idle most of its life, which may be days
             watch = SocketWatch(account.provider, self.claim.dialect, answer.response.headers, dispatch.model)
-            self.runtime.sockets[relay.flow.id] = OpenSocket(self.runtime, self.claim, account, watch, relay.outlet)
+            self.runtime.sockets[relay.flow.id] = OpenSocket(
+                self.runtime, self.claim, account, watch, relay.outlet, self._routes.order
+            )
         self._binding.answered(account.name, answer)
         script = resuming.script_for(self.runtime.limits.resume, self.claim, flow.request, answer)
         try:
@@ -328,20 +335,24 @@ class Call:
     async def _stopped(self, flow: http.HTTPFlow, relay: Relay, stop: Stop, dispatch: Dispatch) -> None:
         """No further attempt: the client gets the last answer, an error of ours, or its own way."""
         header = relay.record.header(NOBODY)
-        last = dispatch.last
-        if stop.empty:
+        last, pin = dispatch.last, self._routes.pin
+        if stop.empty and pin is not None:
+            own = answers.pinned(self.claim.dialect, dispatch, pin.out, self.runtime.clock(), header)
+            await relay.give(own, NOBODY)
+        elif stop.empty:
             await self._own_way(flow, relay, stop.because)
         elif stop.overloaded:
             logger.warning("mitm-balancer: %s", stop.because)
             await relay.give(answers.overloaded(self.claim.dialect, stop.because, header), NOBODY)
         elif stop.exhausted:
-            logger.warning("mitm-balancer: every %s account is out", dispatch.provider)
+            who = f"every {dispatch.provider} account is out" if pin is None else pin.out
+            logger.warning("mitm-balancer: %s", who)
             if is_upgrade(flow.request) and (stop.wait or 0.0) > answers.SHORT_WAIT:
                 # Codex reads no body of a refused handshake and sleeps for its `retry-after`. Over HTTP it hears us.
                 text = "every account is out, ask over HTTP to hear until when"
                 await relay.give(answers.failed(self.claim.dialect, 426, text, header), NOBODY)
                 return
-            own = answers.exhausted(self.claim.dialect, dispatch, stop, self.runtime.clock(), header)
+            own = answers.exhausted(self.claim.dialect, dispatch, stop, self.runtime.clock(), header, who=who)
             await relay.give(own, NOBODY)
         elif self._open is not None and last is not None and last.verdict is not Verdict.TRANSPORT_FAILURE:
             account = self._routes.of(dispatch.attempts[-1][0]).account

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
 from mitm_balancer.core.chain import Chain, Link
+from mitm_balancer.core.only import Only
 from mitm_balancer.core.order import Order
+from mitm_balancer.core.pins import Pinned, pinned
 from mitm_balancer.core.session import SessionKeys
 from mitm_balancer.providers.entries import question
 from mitm_balancer.providers.model import PathKind
 from mitm_balancer.proxy import bodies, turns
 from mitm_balancer.proxy.facts import Facts, decoded
+from mitm_balancer.proxy.session import Named
 from mitm_balancer.proxy.standin import StandIn, stand_ins
 from mitm_balancer.proxy.wire import Carrier, account_target, for_account
 from mitm_balancer.upstream.base import Origin, WireRequest
@@ -69,6 +73,9 @@ class Routes:
     went: Callable[[str | None], None] = field(default=lambda _: None, repr=False)
     """Tell which account of another provider has served the conversation; None: the home has."""
 
+    pin: Pinned | None = None
+    """The one account that may serve."""
+
     def __contains__(self, name: object) -> bool:
         return name in self.claim.pool.accounts or any(name in other.pool.accounts for other in self.others)
 
@@ -82,6 +89,20 @@ class Routes:
     def at_home(self) -> Routes:
         """Without the others: what the request speaks of is known nowhere else."""
         return Routes(self.claim, self.model, self.home, self.home)
+
+    def pinned(self, runtime: Runtime, run: Sequence[str], session: Named | None) -> Routes:
+        """With the account only that a pin names, if one concerns this request. A pin to an account that could never
+        serve it, because it is of a provider that may not stand in, says nothing about it."""
+        if not run and not runtime.pins:
+            return self
+        provider = self.claim.pool.provider.name
+        ids = () if session is None else tuple(filter(None, (session.own, *session.kin)))
+        keys = runtime.sessions.keys(provider, ids) if any(pin.session for pin in runtime.pins) else ()
+        for pin in pinned(run, runtime.pins, self.model, ids, keys):
+            if pin.account in self or pin.account.partition("/")[0] == provider:
+                only = Only(self.order, pin.account, f"{pin.by} is pinned to it")
+                return dataclasses.replace(self, order=only, away=None, pin=pin)
+        return self
 
 
 def routes(runtime: Runtime, claim: Claim, request: http.Request, known: Facts, *, whole: bool) -> Routes:

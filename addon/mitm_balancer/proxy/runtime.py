@@ -25,6 +25,7 @@ from mitm_balancer.core.health import Cooldown, Health
 from mitm_balancer.core.matrix import Matrix
 from mitm_balancer.core.order import Order
 from mitm_balancer.core.patience import Patience
+from mitm_balancer.core.pins import Pin
 from mitm_balancer.core.priority import Circumstances, Priority
 from mitm_balancer.core.scope import ScopeLearner
 from mitm_balancer.core.verdict import Outcome
@@ -214,6 +215,7 @@ class Runtime:
     policy: DispatchPolicy = field(default_factory=DispatchPolicy)
     limits: Limits = field(default_factory=Limits)
     matrix: Matrix = field(default_factory=Matrix)
+    pins: tuple[Pin, ...] = ()
     recorder: Recorder = field(default_factory=NoRecorder)
     listener: Listener = field(default_factory=NoListener)
     scope: ScopeLearner = field(default_factory=ScopeLearner)

@@ -174,6 +174,10 @@ class Sessions:
         """The fingerprint of a session within `scope`."""
         return fingerprint(self.secret, scope, name.own or name.kin[0])
 
+    def keys(self, scope: str, ids: Iterable[str]) -> tuple[str, ...]:
+        """The fingerprints of these within `scope`."""
+        return tuple(fingerprint(self.secret, scope, text) for text in ids)
+
     def tie(self, provider: str, name: Named | None) -> Tie | None:
         """The request's session in the pool of that provider."""
         if name is None:

@@ -14,6 +14,7 @@ from mitmproxy.websocket import WebSocketMessage
 
 from mitm_balancer.core.dialect import Dialect
 from mitm_balancer.core.durations import countdown
+from mitm_balancer.core.order import Order
 from mitm_balancer.core.tail import Tail
 from mitm_balancer.core.verdict import Outcome
 from mitm_balancer.providers.classify import classify_event
@@ -56,9 +57,12 @@ class SocketWatch:
 class OpenSocket:
     """A socket between a client and an account. Implements `runtime.SocketListener`."""
 
-    def __init__(self, runtime: Runtime, claim: Claim, account: Account, watch: SocketWatch, outlet: Outlet) -> None:
+    def __init__(
+        self, runtime: Runtime, claim: Claim, account: Account, watch: SocketWatch, outlet: Outlet, order: Order
+    ) -> None:
+        """`order`: those that may take over."""
         self.runtime, self.claim, self.account, self.watch = runtime, claim, account, watch
-        self._outlet = outlet
+        self._outlet, self._order = outlet, order
 
     def message(self, message: WebSocketMessage) -> None:
         """A frame: a refusal of the account moves the client to another one."""
@@ -80,5 +84,5 @@ class OpenSocket:
             spawn(self._outlet.close_socket(SERVICE_RESTART, "another account takes over"), "balancer socket")
 
     def _somebody_else(self, model: str) -> bool:
-        chosen = self.claim.pool.priority.select(model, self.runtime.health, self.runtime.clock()).chosen
+        chosen = self._order.select(model, self.runtime.health, self.runtime.clock()).chosen
         return chosen is not None and chosen.name != self.account.name
