@@ -18,6 +18,7 @@ from typing import Any
 
 from mitm_balancer import __version__, overrides, renaming, roster_row
 from mitm_balancer.accounts.credentials import CredentialError, resolve
+from mitm_balancer.accounts.model import StoredAccount
 from mitm_balancer.bookkeeping import Bookkeeper
 from mitm_balancer.choices import Choices
 from mitm_balancer.circumstances import circumstances, configure, target, windows_to_evidence
@@ -49,6 +50,7 @@ from mitm_balancer.publishing import KEY as LIVE
 from mitm_balancer.publishing import Publisher
 from mitm_balancer.recording import Recording, open_store, restore_cooldowns
 from mitm_balancer.remembering import resources, sessions
+from mitm_balancer.renewing import Renewals
 from mitm_balancer.roster import merge
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import CooldownRow, KnownRows
@@ -173,6 +175,9 @@ class App:
         self.operator = Operator(self.store, self.runtime, lambda: self.merged, self._settings_changed, self.reload)
         self.operator.later["usage"] = self._polls.wished
         self.observing = Observing(home, self.store, recording, self.runtime)
+        self._renewals = self.runtime.logins = Renewals(
+            self.stored, self.pool, self.refresh_from_store, lambda: not self.runtime.insecure, recording.event
+        )
         self._publisher = Publisher(self.runtime, self.activity, self.store)
         self._restore_activity()
         self._take_look(self.stored.look())
@@ -297,6 +302,9 @@ class App:
     def _disabled(self, spec: AccountSpec) -> bool:
         return self.runtime.around.states.of(spec.name, spec.provider) == "disabled"
 
+    def _at_rest(self, account: StoredAccount) -> bool:
+        return self.runtime.around.states.of(account.name, account.provider) == "disabled"
+
     def _obey_choices(self) -> None:
         """New work goes to the account that the user chose; once, because a failover may move it on."""
         settings = self.operator.settings()
@@ -313,7 +321,10 @@ class App:
         ]
         priority = Priority(targets, self.effective.priority.strategy, self.runtime.around)
         priority.adopt(old.priority if old is not None else None)
-        accounts = {spec.name: make_account(spec, provider, self._secret(spec)) for spec in specs}
+        accounts = {
+            spec.name: make_account(spec, provider, self._secret(spec), renewable=self._renewable(spec))
+            for spec in specs
+        }
         budget = old.budget if old is not None else RetryBudget()
         budget.reserve = float(self.effective.policy.retry_budget)
         pool = ProviderPool(provider, accounts, priority, budget)
@@ -324,6 +335,9 @@ class App:
     def _secret(self, spec: AccountSpec) -> Secret | None:
         """What this account sends; None: not known (yet)."""
         return (self.stored.secrets if isinstance(spec.credential, Stored) else self._secrets).get(spec.name)
+
+    def _renewable(self, spec: AccountSpec) -> bool:
+        return isinstance(spec.credential, Stored) and self._renewals.renewable(spec.name)
 
     def _unusable(self, spec: AccountSpec) -> str:
         """Why this account has no credential to send, or ""."""
@@ -408,6 +422,7 @@ class App:
             self._bookkeeper.save_if_due(time.time())
             self._polls.tick()
             self._in_use.save_if_changed(self.runtime.pools, self._choices.obeyed)
+            await self._renewals.tick(self._at_rest)
             self._tell_state()
             self._publisher.publish_if_changed(self._in_force())
             await asyncio.sleep(WATCH_INTERVAL)
@@ -495,11 +510,14 @@ def _with_own_hosts(provider: Provider, accounts: Iterable[AccountSpec]) -> Prov
     return dataclasses.replace(provider, hosts=tuple(dict.fromkeys((*provider.hosts, *own))))
 
 
-def make_account(spec: AccountSpec, provider: Provider, secret: Secret | None) -> Account:
+def make_account(spec: AccountSpec, provider: Provider, secret: Secret | None, *, renewable: bool = False) -> Account:
     """The account as attempts need it."""
     carrier = None if secret is None else wire.Carrier(provider.form_for(secret.reveal()), secret.reveal())
     told = account_fields(provider.name, secret.reveal()) if secret is not None else {}
-    account = Account(spec.name, spec.alias, provider, carrier, wire.leaving(provider), told | dict(spec.identity))
+    identity = told | dict(spec.identity)
+    account = Account(
+        spec.name, spec.alias, provider, carrier, wire.leaving(provider), identity, renewable=renewable
+    )  # fmt: skip
     if (base := spec.base_url) is None:
         return account
     origin = Origin(base.scheme, base.host, base.port)

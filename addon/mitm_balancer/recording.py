@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mitm_balancer.core.health import Cooldown, Health
+from mitm_balancer.core.health import NOT_RENEWED, Cooldown, Health
 from mitm_balancer.core.verdict import Verdict
 from mitm_balancer.ops import steps, words
 from mitm_balancer.ops.audit import AuditLog
@@ -196,7 +196,7 @@ class Recording:
         if verdict in (Verdict.RATE_LIMITED, Verdict.QUOTA_EXHAUSTED):
             yield Event(EventType.RATE_LIMIT_DETECTED, at, cooldown.name, text, data)
         yield Event(EventType.COOLDOWN_STARTED, at, cooldown.name, text, data)
-        if verdict is Verdict.AUTH_FAILURE:
+        if verdict is Verdict.AUTH_FAILURE and cooldown.reason != NOT_RENEWED:
             yield Event(EventType.REAUTH_REQUIRED, at, cooldown.name, f"{cooldown.name} {words.state(verdict)}")
 
     def _tell(self, event: Event) -> None:

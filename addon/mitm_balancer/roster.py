@@ -55,7 +55,8 @@ def _spec(account: StoredAccount, providers: Mapping[str, Provider]) -> AccountS
         return f"no provider is named {account.provider}: declare it under providers: in the configuration"
     settings = account.settings
     try:
-        base_url = None if settings.base_url is None else read_base_url(settings.base_url)
+        stated = settings.base_url or (account.credential.extra.get("base_url") if account.credential else None)
+        base_url = None if stated is None else read_base_url(stated)
     except BadValueError as bad:
         return f"its base URL is bad: {bad}"
     if base_url is None and provider.needs_base_url and not provider.hosts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,14 +46,19 @@ class StoredAccounts:
     """Reads the store for the App. Without a store there are none."""
 
     def __init__(self, store: Store | None, home: Path) -> None:
-        self.store = store
+        self.store, self.home = store, home
         self.vault = Vault.open(home)
         self.book = AccountBook(store, self.vault) if store is not None else None
         self.accounts: Sequence[StoredAccount] = ()
+        self.by_name: Mapping[str, StoredAccount] = {}
         self.secrets: Mapping[str, Secret] = {}
         """What each sends, by its name."""
         self.problems: Mapping[str, str] = {}
         """Why some send nothing, by name."""
+        self.newest: Callable[[StoredAccount], StoredAccount] = lambda account: account
+        """The account with a credential that is newer than the stored one (see `renewing`)."""
+        self.judge: Callable[[StoredAccount], str] = lambda _: ""
+        """Why an account that has a credential cannot serve all the same."""
         self.order = asyncio.Lock()
         """One look at a time, so that an older one is never taken after a newer one."""
         self._revision = 0
@@ -86,9 +91,11 @@ class StoredAccounts:
 
     def take(self, accounts: Sequence[StoredAccount]) -> Fates:
         """These are the accounts now."""
+        accounts = [self.newest(account) for account in accounts]
         old, self.accounts = self.accounts, accounts
+        self.by_name = {account.name: account for account in accounts}
         self.secrets = {a.name: a.credential.secret for a in accounts if a.credential is not None}
-        self.problems = {a.name: a.problem for a in accounts if a.problem}
+        self.problems = {a.name: problem for a in accounts if (problem := a.problem or self.judge(a))}
         return fates(old, accounts)
 
 

@@ -3,6 +3,7 @@
     next() -> Attempt ----> ended(outcome) --+--> next() ...
            -> Pause(seconds) ----------------+
            -> Queue(seconds) -- or woken ----+
+           -> Renew -- renewed(refusal?) ----+
            -> Stop(why)
 
 The driver does what `next` says and reports with `ended`; it decides nothing itself. Pure: `now` is monotonic seconds.
@@ -30,11 +31,11 @@ from mitm_balancer.core.priority import Rejected, TargetInfo
 from mitm_balancer.core.rng import Rng
 from mitm_balancer.core.scope import ScopeLearner
 from mitm_balancer.core.session import Tie
-from mitm_balancer.core.steps import Attempt, DispatchPolicy, Pause, Queue, Step, Stop
+from mitm_balancer.core.steps import Attempt, DispatchPolicy, Pause, Queue, Renew, Step, Stop
 from mitm_balancer.core.switching import Switch
-from mitm_balancer.core.verdict import Outcome
+from mitm_balancer.core.verdict import Outcome, Verdict
 
-__all__ = ["Attempt", "Dispatch", "DispatchPolicy", "Pause", "Queue", "Step", "Stop"]
+__all__ = ["Attempt", "Dispatch", "DispatchPolicy", "Pause", "Queue", "Renew", "Step", "Stop"]
 
 SERVER_EXTRA = 2
 """Extra attempts after server failures (P1)."""
@@ -92,6 +93,9 @@ class Dispatch:
     _for_slot: tuple[TargetInfo, str] | None = None
     _queued_at: float | None = None
     _probing: bool = False
+    _renewing: TargetInfo | None = None
+    _renewals: set[str] = field(default_factory=set)
+    """Accounts whose login was renewed for this request: once each."""
 
     def __post_init__(self) -> None:
         self.budget.deposit(self.started)
@@ -111,6 +115,8 @@ class Dispatch:
     def _next(self, now: float) -> Step:
         if self._for_slot is not None and (step := self._got_slot(now)) is not None:
             return step
+        if self._renewing is not None:
+            return Renew(self._renewing)
         if self._changed is not None:
             return self._once_more(self._changed, now)
         if self.attempts and (stop := self._may_go_on(now)) is not None:
@@ -144,14 +150,19 @@ class Dispatch:
             return unpaid
         return self._attempt(selection.chosen, "redispatch" if self.attempts else selection.because, now)
 
-    def ended(self, outcome: Outcome, now: float) -> None:
-        """How the attempt that `next` gave has ended."""
+    def ended(self, outcome: Outcome, now: float, *, renewable: bool = False) -> None:
+        """How the attempt that `next` gave has ended. `renewable`: a refused credential can be renewed."""
         target = self._current
         assert target is not None, "ended() without an attempt"
         self._current = None
         if not outcome.ok:
             self.give_up_seat()
         self.attempts.append((target.name, outcome))
+        if renewable and self._may_renew(target.name, outcome, now):
+            self._renewing = target
+            if self._probing:
+                self.health.cancelled(target.name)  # the attempt to come is the probe
+            return
         self._learn(target.name, outcome, now)
         if outcome.ok:
             self.switch = self._switched(target.name, now)
@@ -168,6 +179,19 @@ class Dispatch:
             self.scope.failed(target.provider, target.name, now)
             if self.scope.provider_wide(target.provider, now):
                 self._again = self._warmest()
+
+    def renewed(self, now: float, refusal: Outcome | None = None) -> None:
+        """What came of `Renew`. A new credential: the same account is asked once more, and nothing is held against it.
+
+        `refusal`: there is none, and this is what the account's refusal amounts to.
+        """
+        target, self._renewing = self._renewing, None
+        assert target is not None, "renewed() without a Renew"
+        if refusal is None:
+            self._changed = "its login was renewed"
+        else:
+            self.attempts[-1] = (target.name, refusal)
+            self._learn(target.name, refusal, now)
 
     def retry_same(self, because: str, now: float) -> bool:
         """The request's own fault was taken out of it: `next` gives the account of the last attempt again, once.
@@ -216,6 +240,12 @@ class Dispatch:
         return self.priority.model_of(name, self.model)
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _may_renew(self, name: str, outcome: Outcome, now: float) -> bool:
+        if outcome.verdict is not Verdict.AUTH_FAILURE or name in self._renewals:
+            return False
+        self._renewals.add(name)
+        return len(self.attempts) < self.policy.max_attempts and now - self.started < self.policy.deadline
 
     def _only(self, now: float) -> Step:
         """The one account that may serve, cooling or not: its own answer is the truth."""

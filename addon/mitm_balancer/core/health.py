@@ -29,6 +29,9 @@ AUTH_DEFAULT = 3600.0
 """A refused credential is tried again after an hour, in case the refusal was the provider's mistake; changing the
 credential or `balancer reload` clears it at once."""
 
+NOT_RENEWED = "login_not_renewed"
+"""The reason of a refusal that the next renewal of its login cures: waiting for that makes sense."""
+
 POLICY_DEFAULT = 24 * 3600.0
 MODEL_DEFAULT = 12 * 3600.0
 """A model that is not there for this account is left out for 12 h (DESIGN section 5)."""
@@ -152,7 +155,8 @@ class Health:
     def blocked(self, name: str, model: str, now: float) -> Block | None:
         """Why this target cannot serve this model now, or None when it can."""
         if cooldown := self.cooldown(name, model, now):
-            return Block(cooldown.reason, cooldown.until, waitable=cooldown.verdict not in _NOT_BY_WAITING)
+            waitable = cooldown.verdict not in _NOT_BY_WAITING or cooldown.reason == NOT_RENEWED
+            return Block(cooldown.reason, cooldown.until, waitable=waitable)
         breaker = self._breakers.get(name)
         until = breaker.until(self.breaker) if breaker is not None else None
         if breaker is None or until is None:

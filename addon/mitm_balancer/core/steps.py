@@ -51,6 +51,13 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Renew:
+    """Its login was refused: get it a new credential, then tell with `renewed`."""
+
+    target: TargetInfo
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """No further attempt."""
 
@@ -65,4 +72,4 @@ class Stop:
     """Too much runs already, and the queue is full or was too slow."""
 
 
-type Step = Attempt | Pause | Queue | Stop
+type Step = Attempt | Pause | Queue | Renew | Stop

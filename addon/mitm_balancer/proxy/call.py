@@ -14,14 +14,14 @@ from collections.abc import AsyncIterator
 from mitmproxy import http
 from mitmproxy.proxy.server import ConnectionHandler
 
-from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause, Queue, Stop
+from mitm_balancer.core.dispatch import Attempt, Dispatch, DispatchPolicy, Pause, Queue, Renew, Stop
 from mitm_balancer.core.durations import countdown
 from mitm_balancer.core.resume import Script, Way
 from mitm_balancer.core.strip import Stripped, is_refused
 from mitm_balancer.core.tail import Tail
 from mitm_balancer.core.verdict import Outcome, Scope, Verdict
 from mitm_balancer.providers.model import PathKind
-from mitm_balancer.proxy import answers, bodies, caching, display, facts, metering, resuming, switches, wire
+from mitm_balancer.proxy import answers, bodies, caching, display, facts, logins, metering, resuming, switches, wire
 from mitm_balancer.proxy.attempt import Answer, Result, Rules, attempt, masked
 from mitm_balancer.proxy.bound import Binding
 from mitm_balancer.proxy.entrance import Entrance
@@ -206,6 +206,7 @@ class Call:
     ) -> tuple[Route, Answer] | Stop:
         """Do what the dispatcher says until somebody has answered; the answer is at its commit point."""
         clock = self.runtime.clock
+        account: Account | None = None
         while True:
             step = dispatch.next(clock())
             if isinstance(step, Pause):
@@ -213,16 +214,25 @@ class Call:
                 await asyncio.sleep(step.seconds)
             elif isinstance(step, Queue):
                 await self._entrance.wait(step.seconds)
+            elif isinstance(step, Renew):
+                assert account is not None
+                assert dispatch.last is not None
+                refusal = await logins.refused(self.runtime, account, dispatch.last, dispatch)
+                dispatch.renewed(clock(), refusal)
             elif isinstance(step, Stop):
                 return step
             else:
                 self._close_open()
                 route = self._routes.of(step.target.name)
-                record.tries(route.account.name, step.because)
-                result = await self._attempt(flow, route, known)
+                account, unable = await logins.ready(self.runtime, route.account, dispatch)
+                route = dataclasses.replace(route, account=account)
+                record.tries(account.name, step.because)
+                result = await self._attempt(flow, route, known) if unable is None else Result(unable, None, 0.0)
                 self._open = result.answer
                 record.attempt(route, step.because, result)
-                dispatch.ended(result.outcome, clock())
+                dispatch.ended(result.outcome, clock(), renewable=account.renewable and unable is None)
+                if self._upload is not None:
+                    logins.nudge(self.runtime, account, result.outcome)
                 if result.outcome.ok and result.answer is not None:
                     return route, result.answer
                 await self._strip(flow.request, record, dispatch)
@@ -328,7 +338,7 @@ class Call:
 
     def _learn(self, account: Account, dispatch: Dispatch, outcome: Outcome) -> None:
         """Something after commit: nothing is re-issued, but the account's health knows."""
-        self.runtime.learn(account.name, dispatch.model_of(account.name), outcome)
+        logins.learn(self.runtime, account, dispatch.model_of(account.name), outcome)
 
     # -- ends ---------------------------------------------------------------------------------------------------
 

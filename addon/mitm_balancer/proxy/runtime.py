@@ -34,6 +34,7 @@ from mitm_balancer.providers.edits import edit_path
 from mitm_balancer.providers.model import PathKind, PathRule, Provider
 from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy.bound import Resources
+from mitm_balancer.proxy.logins import Logins, NoLogins
 from mitm_balancer.proxy.session import Sessions
 from mitm_balancer.proxy.wire import Carrier, Hidden
 from mitm_balancer.upstream.base import Origin, Timeouts, Upstream, UpstreamResponse
@@ -58,6 +59,8 @@ class Account:
     base_path: str = ""
     host: bytes | None = None
     """The Host field for `origin`."""
+    renewable: bool = False
+    """Its credential is a login that renews itself (`Runtime.logins`)."""
 
     @property
     def beside(self) -> tuple[tuple[bytes, bytes], ...]:
@@ -234,6 +237,7 @@ class Runtime:
     """`ssl_insecure`: no account's credential is sent."""
     standing_in: dict[tuple[str, str], str] = field(default_factory=dict)
     """(provider, model) of clients -> the provider that served them last, where that is another one."""
+    logins: Logins = field(default_factory=NoLogins)
     sockets: dict[str, SocketListener] = field(default_factory=dict)
     """Those that are open, by the id of their flow."""
     warm: Callable[[Origin], None] = lambda _: None

@@ -19,7 +19,7 @@ from mitm_balancer.core.tail import Tail
 from mitm_balancer.core.verdict import Outcome
 from mitm_balancer.providers.classify import classify_event
 from mitm_balancer.providers.model import Provider
-from mitm_balancer.proxy import fields, metering
+from mitm_balancer.proxy import fields, logins, metering
 from mitm_balancer.proxy.outlet import Outlet, StreamOutlet
 from mitm_balancer.proxy.runtime import Account, Claim, Runtime
 from mitm_balancer.proxy.tasks import spawn
@@ -71,8 +71,8 @@ class OpenSocket:
         metering.framed(self.runtime, self.account.name, self.claim.dialect, model, self.watch.tail)
         if outcome is None:
             return
-        self.runtime.learn(self.account.name, model, outcome)
-        if not outcome.definite_refusal or not self._somebody_else(model):
+        renewing = logins.learn(self.runtime, self.account, model, outcome)
+        if not outcome.definite_refusal or not (renewing or self._somebody_else(model)):
             return  # nobody else could do better: the client hears it from the provider
         message.drop()
         wait = "" if outcome.wait is None else f", back in {countdown(outcome.wait)}"

@@ -15,7 +15,7 @@ import logging
 import random
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ logger = logging.getLogger(__name__)
 TIMEOUT = 30.0
 """Seconds for the token endpoint."""
 
+type Tell = Callable[[EventType, str, str, Mapping[str, object]], object]
+
 PATIENCE = 90.0
 """Seconds to wait for other processes in line: two that meet a bad network."""
 
@@ -59,6 +61,8 @@ class Refresher:
     """Called when there is a new pair and when a login is over, before those who wait are told."""
     allowed: Callable[[], bool] = lambda: True
     """False: no credential may leave this process (`ssl_insecure`)."""
+    tell: Tell | None = None
+    """Who hears of events: (type, account, message, data). None: the store."""
     wall: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
     rng: random.Random = field(default_factory=random.Random)
@@ -203,12 +207,15 @@ class Refresher:
             case NeedsLogin(reason, cure):
                 logger.warning("mitm-balancer: %s %s", account.name, result)
                 data = {"reason": reason, "cure": cure}
-                self.store.add_event(EventType.REAUTH_REQUIRED, account.name, f"{account.name} {result}", data)
+                self._event(EventType.REAUTH_REQUIRED, account.name, f"{account.name} {result}", data)
             case Fresh(ours=True):
                 logger.info("mitm-balancer: %s was renewed", account.name)
-                self.store.add_event(EventType.TOKEN_REFRESHED, account.name, f"{account.name} was renewed")
+                self._event(EventType.TOKEN_REFRESHED, account.name, f"{account.name} was renewed", {})
             case _:
                 pass  # whoever did it has told it
+
+    def _event(self, type: EventType, account: str, message: str, data: Mapping[str, object]) -> None:
+        (self.tell or self.store.add_event)(type, account, message, data)
 
 
 def _client_secret(service: TokenService, credential: Credential) -> str:
