@@ -191,8 +191,8 @@ class AccountBook:
         found = self._store.try_read(captured.ALL) or []
         return [captured.read(self._vault, row) for row in found]
 
-    def accept(self, id: str, alias: str | None) -> StoredAccount:
-        """Make an account of a pending one; both in one move."""
+    def accept(self, id: str, alias: str | None, *, access_only: bool = False) -> StoredAccount:
+        """Make an account of a pending one; both in one move. `access_only`: without its refresh token."""
         wanted = None if alias is None else normalized(alias)
 
         def work(connection: sqlite3.Connection) -> StoredAccount:
@@ -201,9 +201,8 @@ class AccountBook:
                 raise AccountError(
                     f"{found.id} cannot be accepted, {found.problem}; balancer accounts pending tells all"
                 )
-            saved = self._save(
-                connection, found.provider, wanted, found.credential, found.source, None, True, frozenset()
-            )
+            credential = dataclasses.replace(found.credential, refresh=None) if access_only else found.credential
+            saved = self._save(connection, found.provider, wanted, credential, found.source, None, True, frozenset())
             captured.drop(connection, found.id)
             return saved
 

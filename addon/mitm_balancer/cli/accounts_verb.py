@@ -10,6 +10,12 @@ from mitm_balancer.cli.places import common
 
 VERBS = {
     "list": "every account: where it comes from, its state, when its token ends",
+    "import": "bring the logins and keys that the agents of this machine have",
+    "login": "log in with the official client, in a home of its own, and take the login over",
+    "capture": "for some minutes, watch for credentials that are no accounts yet",
+    "pending": "what was captured and waits for a decision",
+    "accept": "make an account of a captured credential",
+    "dismiss": "forget a captured credential, and do not ask about it again",
     "add": "store a key; it is asked for, or read from stdin, and never an argument",
     "use": "new sessions of its provider go to this account",
     "rename": "another alias; cooldowns, usage and sessions follow it",
