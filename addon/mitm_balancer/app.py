@@ -245,8 +245,8 @@ class App:
         try:
             return load_config(self.settings, self.home)
         except ConfigErrors as e:
-            self.problems = tuple(str(error) for error in e.errors)
-            for error in e.errors:
+            before, self.problems = self.problems, tuple(str(error) for error in e.errors)
+            for error in self.problems if self.problems != before else ():
                 logger.warning("mitm-balancer: configuration not taken, the running one stays: %s", error)
             return None
 
@@ -394,7 +394,7 @@ class App:
         except CredentialError as e:
             return spec.name, None, str(e)
         if (old := self._secrets.get(spec.name)) is not None and old != secret:
-            self.runtime.health.clear(spec.name)  # a new credential starts with a clean slate
+            self.runtime.forget(spec.name)  # a new credential starts with a clean slate
             if self.store is not None:
                 self.store.clear_cooldown(spec.name, None)  # after a restart too
         return spec.name, secret, ""

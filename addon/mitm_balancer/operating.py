@@ -91,7 +91,7 @@ class Operator:
         if model is None:
             had |= {name for name, _, _ in health.open_breakers(clock)}
         for name in names:
-            health.clear(name, model)
+            self._runtime.forget(name, model)
             if self._store is not None:
                 self._store.clear_cooldown(name, model)
         return [name for name in names if name in had]
@@ -154,6 +154,6 @@ class Operator:
         health, clock = self._runtime.health, self._runtime.clock()
         for cooldown in list(health.cooldowns(clock)):
             if cooldown.verdict is Verdict.AUTH_FAILURE:
-                health.clear(cooldown.name, cooldown.model)
+                self._runtime.forget(cooldown.name, cooldown.model)
                 if self._store is not None:
                     self._store.clear_cooldown(cooldown.name, cooldown.model)

@@ -11,12 +11,12 @@ from mitm_balancer.accounts.model import StoredAccount
 from mitm_balancer.accounts.shapes import tail
 from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.cli.bus import opened
+from mitm_balancer.cli.look import take
 from mitm_balancer.cli.output import own_command, print_json, table
-from mitm_balancer.cli.picture import AccountPicture, take
-from mitm_balancer.cli.places import config_of, expected_config, home_of
+from mitm_balancer.cli.picture import AccountPicture
+from mitm_balancer.cli.places import config_of, home_of
 from mitm_balancer.config import AccountSpec, Config, Literal, Stored
 from mitm_balancer.core.durations import countdown
-from mitm_balancer.operations import serving
 from mitm_balancer.roster import merge
 
 
@@ -27,16 +27,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     home = home_of(args)
     config = config_of(args, home)
-    picture = take(home, config, expected_config(args, home))
     with opened(home) as store:
+        picture = take(args, home, store)
         stored = AccountBook(store, Vault.open(home)).all() if store is not None else []
-        flags = store.account_flags() if store is not None else {}
         chosen = set((store.settings().get("active") or {}).values()) if store is not None else set()
         pending = store.read("SELECT count(*) FROM pending_accounts")[0][0] if store is not None else 0
     merged = merge(config, stored)[0]
-    states = {spec.name: serving(spec, flags).partition(" ")[0] for spec in merged.accounts}
-    states = {p.name: states.get(p.name) or p.state for p in picture.accounts}
-    rows = _rows(merged, {a.name: a for a in stored}, {p.name: p for p in picture.accounts}, states, chosen)
+    rows = _rows(merged, {a.name: a for a in stored}, {p.name: p for p in picture.accounts}, chosen)
     unlisted = [account for account in stored if account.name not in {row["name"] for row in rows}]
     problems = [*picture.problems, *(f"{a.name}: {a.problem}" for a in unlisted if a.problem)]
     if args.json:
@@ -54,7 +51,6 @@ def _rows(
     merged: Config,
     stored: dict[str, StoredAccount],
     seen: dict[str, AccountPicture],
-    states: dict[str, str],
     chosen: set[str],
 ) -> list[dict[str, Any]]:
     """What is told of each account; nothing of a credential but its last four characters."""
@@ -69,7 +65,7 @@ def _rows(
                 "alias": spec.alias,
                 "source": of_store.source if of_store is not None else "config",
                 "kind": of_store.kind if of_store is not None else _kind(spec),
-                "state": states.get(spec.name, ""),
+                "state": picture.state if picture is not None else "",
                 "active": picture.active if picture is not None else False,
                 "chosen": spec.name in chosen,
                 "priority": picture.priority if picture is not None else spec.priority,

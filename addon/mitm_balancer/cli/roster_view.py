@@ -6,6 +6,7 @@ When the file has a mistake, a running proxy goes on with what it read before; t
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mitm_balancer import roster_row
@@ -19,13 +20,43 @@ from mitm_balancer.roster import merge
 from mitm_balancer.store import Store
 
 
-def known_config(args: argparse.Namespace, home: Path, store: Store | None) -> Config:
-    """The configuration with all accounts. Raises CliError when it is unusable and no proxy can stand in for it."""
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """`config` has all accounts, without what commands have set."""
+
+    config: Config
+    mistakes: str = ""
+    """Why the file cannot be read; `config` is then what the running proxy goes on with."""
+    problems: tuple[str, ...] = ()
+    """Of stored accounts."""
+    unusable: dict[str, str] = field(default_factory=dict)
+    """Why a stored account has nothing to send, by its name."""
+
+
+def roster(args: argparse.Namespace, home: Path, store: Store | None, *, names_only: bool = False) -> Roster:
+    """All that is known. Raises CliError when the file is unusable and no proxy can stand in for it.
+
+    `names_only` leaves the vault alone: nobody asks whether a stored account can be used.
+    """
     try:
         config = config_of(args, home)
-        return merge(config, AccountBook(store, Vault.open(home)).listed())[0] if store is not None else config
-    except CliError:
+    except CliError as mistakes:
         told = store.get_state(roster_row.KEY) if store is not None else None
         if told is None or running(home) is None:
             raise
-        return roster_row.config_of(told)
+        return Roster(roster_row.config_of(told), str(mistakes))
+    book = AccountBook(store, Vault.open(home)) if store is not None else None
+    accounts = [] if book is None else book.listed() if names_only else book.all()
+    merged, problems = merge(config, accounts)
+    declared = {spec.name for spec in config.accounts}
+    unusable = {account.name: account.problem for account in accounts if account.problem}
+    return Roster(
+        merged,
+        problems=problems,
+        unusable={name: why for name, why in unusable.items() if name not in declared},
+    )
+
+
+def known_config(args: argparse.Namespace, home: Path, store: Store | None) -> Config:
+    """The configuration with all accounts. Raises CliError as `roster` does."""
+    return roster(args, home, store, names_only=True).config

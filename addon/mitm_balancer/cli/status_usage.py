@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mitm_balancer.core import evidence
-from mitm_balancer.core.durations import countdown
 from mitm_balancer.store import UsageRow, WindowRow
 from mitm_balancer.store.snapshots import SnapshotRow
 
@@ -139,19 +138,6 @@ def _short_first(window: WindowPicture) -> tuple[float, str]:
     return minutes or float("inf"), window.name
 
 
-def usage_lines(usage: UsagePicture, now: float) -> Iterator[str]:
-    """For people: a line of tokens and a line of windows, where there are any."""
-    today = usage.today
-    if today.answers:
-        yield f"today {counted(today)}"
-    shown = [window for window in usage.windows if window.used_percent is not None or window.resets_in is not None]
-    if shown:
-        age = now - max(window.seen_at for window in shown)
-        more = f" and {len(shown) - MOST_SHOWN} more" if len(shown) > MOST_SHOWN else ""
-        told = ", ".join(_told(window) for window in _fullest(shown))
-        yield f"used: {told}{more}{f' (seen {countdown(age)} ago)' if age > OLD else ''}"
-
-
 def _window(row: WindowRow, now: float) -> WindowPicture:
     over = row.reset_at is not None and row.reset_at <= now
     used = row.used_percent
@@ -172,6 +158,7 @@ def _window(row: WindowRow, now: float) -> WindowPicture:
 
 
 def counted(tokens: Tokens) -> str:
+    """`12 answers, tokens 3.4k in (80 % cached), 1.2k out`."""
     answers = f"{tokens.answers} answer{'s' if tokens.answers != 1 else ''}"
     if tokens.unmetered == tokens.answers:
         return f"{answers}, tokens not told"
@@ -180,16 +167,10 @@ def counted(tokens: Tokens) -> str:
     return f"{answers}, tokens {short(tokens.input)} in{cached}, {short(tokens.output)} out{untold}"
 
 
-def _fullest(windows: Sequence[WindowPicture]) -> list[WindowPicture]:
+def fullest(windows: Sequence[WindowPicture]) -> list[WindowPicture]:
     """The fullest ones, in the provider's order."""
     kept = sorted(windows, key=lambda window: -(window.used_percent or 0))[:MOST_SHOWN]
     return [window for window in windows if window in kept]
-
-
-def _told(window: WindowPicture) -> str:
-    used = "?" if window.used_percent is None else f"{window.used_percent:.0f}"
-    reset = "" if window.resets_in is None else f" (resets in {countdown(window.resets_in)})"
-    return f"{window_label(window)} {used} %{reset}"
 
 
 def window_label(window: WindowPicture) -> str:

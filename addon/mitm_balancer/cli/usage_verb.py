@@ -11,9 +11,10 @@ import time
 from collections.abc import Mapping, Sequence
 
 from mitm_balancer.cli.bus import opened
+from mitm_balancer.cli.look import take
 from mitm_balancer.cli.output import CliError, complain, print_json
-from mitm_balancer.cli.picture import AccountPicture, Picture, take
-from mitm_balancer.cli.places import existing_home, expected_config, home_of
+from mitm_balancer.cli.picture import AccountPicture, Picture
+from mitm_balancer.cli.places import existing_home, home_of
 from mitm_balancer.cli.roster_view import known_config
 from mitm_balancer.cli.usage_view import VERSION, Frame, as_json, lines
 from mitm_balancer.config import Config
@@ -34,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
         outcome, by = _refresh(args)
     with opened(home) as store:
         config = known_config(args, home, store)
-    picture = take(home, config, expected_config(args, home))
+        picture = take(args, home, store)
     chosen = _chosen(picture.accounts, args.accounts)
     if args.json:
         _json(picture, chosen, config, outcome, by)
@@ -56,7 +57,7 @@ def _refresh(args: argparse.Namespace) -> tuple[Mapping[str, str], str]:
         raise CliError(str(e)) from e
     try:
         config = known_config(args, home, store)
-        accounts = _chosen(take(home, config, expected_config(args, home)).accounts, args.accounts)
+        accounts = _chosen(take(args, home, store).accounts, args.accounts)
         return refresh(home, config, store, [account.name for account in accounts])
     except StoreError as e:
         raise CliError(str(e)) from e

@@ -145,6 +145,15 @@ class Evidence:
             del of_name[window]
             self.changes.note(name)
 
+    def forget(self, name: str, model: str | None = None) -> None:
+        """Somebody knows better: forget all that is known of it, or what a refusal of that model said ("": of all)."""
+        of_name = self._readings.get(name, {})
+        models = (model.lower(),) if model else ()
+        refused = (w for w, r in of_name.items() if r.source is Source.LEARNT and r.models == models)
+        for window in list(of_name if model is None else refused):
+            del of_name[window]
+            self.changes.note(name)
+
     def readings(self, name: str, now: float) -> Iterator[Reading]:
         """Those that still hold, for people to look at; each knows its age."""
         return (r for r in self._readings.get(name, {}).values() if r.holds(now))

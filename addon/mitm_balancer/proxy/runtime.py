@@ -285,6 +285,11 @@ class Runtime:
             if cooldown.about_quota:
                 known.evidence.learnt(name, cooldown.model, cooldown.until, now)
 
+    def forget(self, name: str, model: str | None = None) -> None:
+        """Nothing that was learnt holds any more: its cooldowns, its breaker, how full it is; or those of one model."""
+        self.health.clear(name, model)
+        self.around.known.evidence.forget(name, model)
+
     def warm_up(self, host: str, port: int) -> None:
         """A client connects: have a connection to the likely target ready when its request arrives."""
         for provider in self.registry.claim(host, port):

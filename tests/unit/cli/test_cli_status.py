@@ -153,14 +153,14 @@ def test_the_table_fits_80_columns_without_colour_or_secret(capsys: pytest.Captu
     assert "CANARY" not in text
     told = " ".join(text.split())
     assert "cooling back in 50 min: RateLimited: slow down" in told
-    assert "limited active back in 60 s for claude-opus: QuotaExhausted: opus" in told
+    assert "limited back in 60 s for claude-opus: QuotaExhausted: opus active" in told
     assert "unusable environment variable NOT_SET is not set: export it before the proxy starts" in told
 
 
 @pytest.mark.usefixtures("stored")
 def test_the_line_says_who_is_back_first(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(capsys, "status", "--line") == (
-        "balancer: 2 of 4 ready, anthropic/spare back in 60 s, no proxy runs\n"
+        "balancer · 2 of 4 ready · anthropic/spare back in 60 s · no proxy runs\n"
     )
 
 

@@ -6,18 +6,25 @@ from pathlib import Path
 
 import pytest
 
+from mitm_balancer.cli.limit_text import limit_lines
 from mitm_balancer.cli.main import main
-from mitm_balancer.cli.status_usage import short, usage_lines, usage_pictures
+from mitm_balancer.cli.status_usage import UsagePicture, counted, short, usage_pictures
 from mitm_balancer.store import Store, UsageRow, WindowRow
 
 NOW = 1_790_000_000.0
 WORK = "anthropic/work"
 
 
-def lines(*rows: UsageRow | WindowRow) -> list[str]:
-    usage = [row for row in rows if isinstance(row, UsageRow)]
-    windows = [row for row in rows if isinstance(row, WindowRow)]
-    return list(usage_lines(usage_pictures(usage, windows, NOW)[WORK], NOW))
+def tokens(*rows: UsageRow) -> str:
+    return counted(usage_pictures(rows, [], NOW)[WORK].today)
+
+
+def lines(*rows: WindowRow) -> list[str]:
+    return told(usage_pictures([], rows, NOW)[WORK])
+
+
+def told(picture: UsagePicture) -> list[str]:
+    return [text.plain for text in limit_lines(picture, NOW)]
 
 
 def used(name: str, percent: float | None, **more: float | int | str | None) -> WindowRow:
@@ -26,11 +33,11 @@ def used(name: str, percent: float | None, **more: float | int | str | None) -> 
 
 def test_tokens_of_all_models_are_told_together() -> None:
     opus = UsageRow("d", WORK, "opus", 2, 0, 1_234_567, 45_678, 1_000_000)
-    assert lines(opus, UsageRow("d", WORK, "haiku", 1, 1)) == [
-        "today 3 answers, tokens 1.2M in (81 % cached), 45.7k out, 1 of them not told"
-    ]
-    assert lines(UsageRow("d", WORK, "haiku", 1, 1)) == ["today 1 answer, tokens not told"]
-    assert lines(UsageRow("d", WORK, "haiku", 1, 0, 5, 6)) == ["today 1 answer, tokens 5 in, 6 out"]
+    assert tokens(opus, UsageRow("d", WORK, "haiku", 1, 1)) == (
+        "3 answers, tokens 1.2M in (81 % cached), 45.7k out, 1 of them not told"
+    )
+    assert tokens(UsageRow("d", WORK, "haiku", 1, 1)) == "1 answer, tokens not told"
+    assert tokens(UsageRow("d", WORK, "haiku", 1, 0, 5, 6)) == "1 answer, tokens 5 in, 6 out"
 
 
 def test_windows_tell_how_full_they_are_and_when_they_are_fresh() -> None:
@@ -41,7 +48,12 @@ def test_windows_tell_how_full_they_are_and_when_they_are_fresh() -> None:
         used("bengalfox-secondary", 20.0, minutes=10080),
         used("nothing-said", None),
     )
-    assert found == ["used: 5h 10 %, 5h 42 % (resets in 2 h 05 min), bengalfox-7d 20 %, requests 25 %"]
+    assert found == [
+        "5h           █░░░░░░░ 10%",
+        "5h           ████░░░░ 42%   resets in 2 h 05 min",
+        "bengalfox-7d ██░░░░░░ 20%",
+        "requests     ██░░░░░░ 25%",
+    ]
 
 
 def test_after_its_reset_nobody_knows_and_old_news_say_so() -> None:
@@ -49,13 +61,14 @@ def test_after_its_reset_nobody_knows_and_old_news_say_so() -> None:
     picture = usage_pictures([], [over], NOW)[WORK]
     (window,) = picture.windows
     assert (window.used_percent, window.remaining, window.status, window.resets_in) == (None, None, "", None)
-    assert list(usage_lines(picture, NOW)) == []
-    assert lines(over, WindowRow(WORK, "7d", NOW - 3600, 50.0)) == ["used: 7d 50 % (seen 60 min ago)"]
+    assert told(picture) == []
+    assert lines(over, WindowRow(WORK, "7d", NOW - 3600, 50.0)) == ["7d ████░░░░ 50%", "seen 60 min ago"]
 
 
 def test_of_many_windows_the_fullest_are_told() -> None:
-    (line,) = lines(*(used(f"w{number}", float(number)) for number in range(9)))
-    assert line == "used: w3 3 %, w4 4 %, w5 5 %, w6 6 %, w7 7 %, w8 8 % and 3 more"
+    *first, last = lines(*(used(f"w{number}", float(number)) for number in range(9)))
+    assert [line.split()[0] for line in first] == ["w3", "w4", "w5", "w6", "w7", "w8"]
+    assert last == "and 3 more"
 
 
 @pytest.mark.parametrize(
@@ -84,9 +97,9 @@ def test_status_shows_today_only_within_80_columns(
     assert main(["status"]) == 0
     text = capsys.readouterr().out
     assert all(len(line) <= 80 for line in text.splitlines() if not line.startswith(("config", "proxy")))
-    told = " ".join(text.split())
-    assert "ready today 12 answers, tokens 1.0M in (88 % cached), 2.0k out" in told
-    assert "used: 5h 42 % (resets in 2 h 00 min), 7d 80 % (resets in 3 d 00 h)" in told
+    words = " ".join(text.split())
+    assert "today 12 answers, tokens 1.0M in (88 % cached), 2.0k out" in words
+    assert "5h ████░░░░ 42% resets in 2 h 00 min 7d ███████░ 80% resets in 3 d 00 h" in words
 
     assert main(["status", "--json"]) == 0
     usage = json.loads(capsys.readouterr().out)["accounts"][0]["usage"]

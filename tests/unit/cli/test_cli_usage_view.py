@@ -35,7 +35,7 @@ def usage(*rows: WindowRow, poll: SnapshotRow | None = None) -> UsagePicture:
 
 
 def shown(picture: UsagePicture, width: int = 80, **fields: Any) -> list[str]:
-    account = AccountPicture(WORK, fields.pop("state", "ready"), False, 0, usage=picture, **fields)
+    account = AccountPicture(WORK, *WORK.split("/"), fields.pop("state", "ready"), False, 0, usage=picture, **fields)
     found = "\n".join(lines([account], PROVIDERS, NOW, Frame(width))).split("\n")
     assert max(map(len, found)) <= width
     return found

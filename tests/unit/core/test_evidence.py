@@ -155,3 +155,21 @@ def test_a_reading_without_a_reset_is_forgotten_after_a_day() -> None:
     evidence.stated("a", [Window(used_percent=90, wait=None)], NOW)
     assert left(evidence, NOW + DAY - 1) == 10
     assert left(evidence, NOW + DAY) is None
+
+
+def test_what_the_operator_forgets_is_forgotten_and_no_more() -> None:
+    evidence = Evidence()
+    evidence.stated("a", [Window(used_percent=30)], NOW)
+    evidence.learnt("a", "", NOW + DAY, NOW)
+    evidence.learnt("a", "Opus", NOW + DAY, NOW)
+    evidence.learnt("b", "", NOW + DAY, NOW)
+    before = evidence.changes.position
+
+    evidence.forget("a", "opus")
+    assert left(evidence, model="opus") == 0, "the account is still refused"
+    evidence.forget("a", "")
+    assert left(evidence, model="opus") == 70
+    evidence.forget("a")
+    assert left(evidence) is None
+    assert evidence.outlook("b", "m", NOW).left == 0
+    assert set(evidence.changes.since(before) or ()) == {"a"}

@@ -179,10 +179,10 @@ def test_read_only(home: Path) -> None:
 
 @pytest.fixture
 def tiny_disk(home: Path) -> Iterator[Path]:
-    """The home on a file system of 512 KiB."""
+    """The home on a file system of 1 MiB."""
     home.mkdir(mode=0o700)
     mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k,mode=700", "tmpfs", str(home)], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(home)], capture_output=True
     )
     if not mounted or mounted.returncode:
         pytest.skip("mounting a tmpfs is not allowed here; test_file_size_limit stands in")
