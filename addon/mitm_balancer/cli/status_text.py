@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -41,7 +42,7 @@ def render(picture: Picture, width: int) -> RenderableType:
     parts: list[RenderableType] = [*_places(picture)]
     head = Table.grid(padding=(0, 1))
     head.add_column(width=LABEL - 1, no_wrap=True, style="bright_black")
-    head.add_column()
+    head.add_column(overflow="fold")
     for word, text in _head(picture):
         head.add_row(word, text)
     parts.append(head)
@@ -71,7 +72,9 @@ def _head(picture: Picture) -> Iterator[tuple[str, Text]]:
     if picture.config_problem:
         yield "problem", Text("the configuration has a mistake, the running one stays:", "red")
     for problem in picture.problems:
-        yield ("" if picture.config_problem else "problem"), Text(problem, "red")
+        # The file's folder stands two lines above.
+        short = problem.replace(picture.config_file, Path(picture.config_file).name)
+        yield ("" if picture.config_problem else "problem"), Text(short, "red")
     if not picture.accounts:
         yield "accounts", Text("none: everything passes through untouched")
 
@@ -103,8 +106,8 @@ def _accounts(picture: Picture, width: int) -> RenderableType:
     table.add_column("STATE", width=STATE)
     wide = left - LIMITS - GAP >= DETAIL
     if wide:
-        table.add_column("LIMITS", width=LIMITS)
-    table.add_column("DETAIL", width=left - LIMITS - GAP if wide else left)
+        table.add_column("LIMITS", width=LIMITS, overflow="fold")
+    table.add_column("DETAIL", width=left - LIMITS - GAP if wide else left, overflow="fold")
     for account in picture.accounts:
         limits = list(limit_lines(account.usage, picture.at))
         trouble, doings = list(_trouble(account, picture.at)), list(_doings(account, picture.at))

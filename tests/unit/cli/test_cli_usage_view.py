@@ -112,7 +112,7 @@ def test_what_could_not_be_asked_says_so() -> None:
     assert "…" in found[0]
     text = " ".join(line[24:] for line in found[2:]).split()
     assert [word for word in text if word not in ("poll,", "5", "s", "ago")] == long.split()
-    groq = AccountPicture("groq/g", "ready", False, 0)
+    groq = AccountPicture("groq/g", "groq", "g", "ready", False, 0)
     first, second = lines([groq], PROVIDERS, NOW, Frame())
     assert "usage unavailable" in first
     assert "No usage service registered for groq: its keys have" in second
