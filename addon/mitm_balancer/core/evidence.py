@@ -163,11 +163,6 @@ class Evidence:
         self._readings[new] = self._readings.pop(old, {})
         self.changes.note(new)
 
-    def forget(self, name: str) -> None:
-        """Another account has that name now, or none."""
-        self._readings.pop(name, None)
-        self.changes.note(name)
-
     def outlook(self, name: str, model: str, now: float) -> Outlook:
         """What the readings come to. A window whose reset has passed is full again, and its next one unknown."""
         left: float | None = None
