@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 from mitm_balancer import __version__
 from mitm_balancer.config import Audit, Config, Metrics, Notices
-from mitm_balancer.config.observing import FILE, OFF, STDOUT, Address
+from mitm_balancer.config.observing import STDOUT, Address
 from mitm_balancer.ops import notices
 from mitm_balancer.ops.audit import AuditLog
 from mitm_balancer.ops.events import EventType
-from mitm_balancer.ops.logfile import RotatedFile, StandardOutput
+from mitm_balancer.ops.logfile import RotatedFile, StandardOutput, audit_path
 from mitm_balancer.ops.watch import HealthWatch
 from mitm_balancer.proxy.runtime import Runtime
 from mitm_balancer.recording import Listeners, Recording
@@ -36,22 +36,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-AUDIT_FILE = "audit.ndjson"
-
 LISTEN_AGAIN = 30.0
 """Seconds until a port that was taken is tried again."""
 
 MOST_HEARD = 1000
 """Events of other processes that one look takes."""
-
-
-def audit_path(audit: Audit, home: Path, source: Path | None) -> Path | None:
-    """The file of the audit log; None: there is none. A relative path begins at the configuration's folder."""
-    if audit.to in (OFF, STDOUT):
-        return None
-    if audit.to == FILE:
-        return home / AUDIT_FILE
-    return (source.parent if source is not None else home) / Path(audit.to).expanduser()
 
 
 class Observing:

@@ -192,9 +192,10 @@ class Recording:
         data["wait_s"] = round(cooldown.duration, 1)
         if cooldown.model:
             data["model"] = cooldown.model
-        text = words.limited(cooldown.name, cooldown.model, verdict.value, cooldown.duration)
+        about = cooldown.name, cooldown.model, verdict.value, cooldown.duration
         if verdict in (Verdict.RATE_LIMITED, Verdict.QUOTA_EXHAUSTED):
-            yield Event(EventType.RATE_LIMIT_DETECTED, at, cooldown.name, text, data)
+            yield Event(EventType.RATE_LIMIT_DETECTED, at, cooldown.name, words.limited(*about), data)
+        text = words.rests(*about)
         yield Event(EventType.COOLDOWN_STARTED, at, cooldown.name, text, data)
         if verdict is Verdict.AUTH_FAILURE and cooldown.reason != NOT_RENEWED:
             yield Event(EventType.REAUTH_REQUIRED, at, cooldown.name, f"{cooldown.name} {words.state(verdict)}")

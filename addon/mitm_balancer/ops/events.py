@@ -151,11 +151,17 @@ MEANINGS: Mapping[EventType, Meaning] = {
     ),
     EventType.COMMIT: Meaning(
         "the first byte of this answer goes to the client: no further attempt",
-        {"status": "what the client gets", "attempts": "how many there were", "seconds": "since the request came"},
+        {
+            "answered_by": "`account`, `balancer` (an error of our own) or `client` (its own credential)",
+            "status": "what the client gets",
+            "attempts": "how many there were",
+            "seconds": "since the request came",
+        },
     ),
     EventType.COMPLETED: Meaning(
         "the request is over",
         {
+            "answered_by": "as at `commit`; missing: nobody",
             "status": "what the client got; missing: nothing",
             "ended": "`complete`, `cancelled by the client`, `broken: ...`, `internal error`",
             "attempts": "how many there were",

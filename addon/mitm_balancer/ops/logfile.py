@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
+from mitm_balancer.config.observing import FILE, OFF, STDOUT, Audit
+
 PRIVATE = 0o600
+
+AUDIT_FILE = "audit.ndjson"
 
 
 class Sink(Protocol):
@@ -89,3 +93,12 @@ class RotatedFile:
 def numbered(path: Path, number: int) -> Path:
     """The file that was put aside as the `number`th."""
     return path.with_name(f"{path.name}.{number}")
+
+
+def audit_path(audit: Audit, home: Path, source: Path | None) -> Path | None:
+    """The file of the audit log; None: there is none. A relative path begins at the configuration's folder."""
+    if audit.to in (OFF, STDOUT):
+        return None
+    if audit.to == FILE:
+        return home / AUDIT_FILE
+    return (source.parent if source is not None else home) / Path(audit.to).expanduser()

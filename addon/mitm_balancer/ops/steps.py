@@ -34,10 +34,23 @@ def events(step: Step) -> Iterator[Event]:
             names = ("request", "kind", "stream", "session", "bytes_in")
             yield Event(kind, at, data=common | {name: record.get(name) for name in names})
         case EventType.COMMIT:
-            told = {"status": record["status"], "attempts": detail, "seconds": record["head_seconds"]}
-            yield Event(kind, at, record.get("account", ""), data=common | told)
+            account, told = _answering(record)
+            told |= {"status": record["status"], "attempts": detail, "seconds": record["head_seconds"]}
+            yield Event(kind, at, account, data=common | told)
         case _:
-            yield Event(EventType.COMPLETED, at, record.get("account", ""), data=common | _completed(record))
+            account, told = _answering(record)
+            yield Event(EventType.COMPLETED, at, account, data=common | told | _completed(record))
+
+
+_OTHERS = {"client": "client", "none": "balancer"}
+"""Who answers when no account does, by the record's word (`proxy.call.OWN`, `NOBODY`)."""
+
+
+def _answering(record: Mapping[str, Any]) -> tuple[str, dict[str, object]]:
+    """The account that answers, and the field that says whether it is one."""
+    account = str(record.get("account") or "")
+    by = "account" if "/" in account else _OTHERS.get(account)
+    return (account if by == "account" else ""), {"answered_by": by}
 
 
 def _verdict(number: int, entry: Mapping[str, Any]) -> dict[str, object]:

@@ -66,14 +66,14 @@ _BILLED = {"no": "not billed", "maybe": "may be billed"}
 
 def _times(attempt: Mapping[str, Any]) -> str:
     names = (("connect", "connect"), ("head", "head"), ("first_event", "first event"))
-    told = [f"{text} {float(attempt[name]):.2f}" for name, text in names if attempt.get(name) is not None]
-    return f"{float(attempt.get('seconds') or 0):.2f} s{f' ({", ".join(told)})' if told else ''}"
+    told = [f"{text} {seconds(attempt[name])}" for name, text in names if attempt.get(name) is not None]
+    return f"{seconds(attempt.get('seconds') or 0)}{f' ({", ".join(told)})' if told else ''}"
 
 
 def _between(record: Mapping[str, Any]) -> list[str]:
     queued, held = float(record.get("queued_seconds") or 0), float(record.get("held_seconds") or 0)
-    lines = [f"  waited {queued:.2f} s for a free slot"] if queued >= SHORT else []
-    return [*lines, f"  waited {held:.2f} s for an account, or between attempts"] if held >= SHORT else lines
+    lines = [f"  waited {seconds(queued)} for a free slot"] if queued >= SHORT else []
+    return [*lines, f"  waited {seconds(held)} for an account, or between attempts"] if held >= SHORT else lines
 
 
 def _switch(switch: Mapping[str, Any]) -> str:
@@ -97,14 +97,14 @@ def _gone_on(record: Mapping[str, Any]) -> Iterator[str]:
 def _end(record: Mapping[str, Any]) -> list[str]:
     account, ended = str(record.get("account") or ""), str(record.get("ended") or "still running")
     served = f"{_SERVED_BY.get(account, account)} answered {record.get('status')}" if account else "nobody answered"
-    stopped = f"no further attempt: {record['stopped']}" if record.get("stopped") else ""
-    parts = [served, ended, stopped, str(record.get("note") or "")]
+    whys = dict.fromkeys(str(record[name]) for name in ("stopped", "note") if record.get(name))
     if record.get("in_stream_error"):
-        parts.append(f"the stream told of an error: {record['in_stream_error']}")
-    told = f"{size(record.get('bytes_out') or 0)} in {float(record.get('seconds') or 0):.2f} s"
+        whys[f"the stream told of an error: {record['in_stream_error']}"] = None
+    why = f" ({'; '.join(whys)})" if whys else ""
+    told = f"{size(record.get('bytes_out') or 0)} in {seconds(record.get('seconds') or 0)}"
     if record.get("head_seconds") is not None:
-        told += f", the first byte after {float(record['head_seconds']):.2f} s"
-    lines = ["  " + ", ".join(part for part in [*dict.fromkeys(parts), told] if part)]
+        told += f", the first byte after {seconds(record['head_seconds'])}"
+    lines = [f"  {served}{why}, {ended}: {told}"]
     return [*lines, _tokens(record["usage"])] if isinstance(record.get("usage"), Mapping) else lines
 
 
@@ -114,6 +114,11 @@ def _tokens(usage: Mapping[str, Any]) -> str:
 
     cached = f" ({count('cache_read'):,} of them from the cache)" if count("cache_read") else ""
     return f"  {count('input'):,} tokens in{cached}, {count('output'):,} out"
+
+
+def seconds(value: float) -> str:
+    """`84 ms`, `1.25 s`."""
+    return f"{value * 1000:.0f} ms" if value < 0.1 else f"{value:.2f} s"
 
 
 def size(count: float) -> str:

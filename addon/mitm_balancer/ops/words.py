@@ -26,14 +26,18 @@ def state(verdict: str, reason: str = "") -> str:
     return f"is out ({reason})" if reason else "is out"
 
 
-def back(wait: float | None) -> str:
-    """` (back in 12 min)`, or nothing."""
-    return "" if wait is None or wait <= 0 else f" (back in {countdown(wait)})"
+_BY_HAND = frozenset({Verdict.AUTH_FAILURE.value, Verdict.PERMISSION_FAILURE.value, Verdict.REGION_RESTRICTION.value})
+"""Their time is only that of a second look; nobody should wait for it."""
+
+
+def back(verdict: str, wait: float | None) -> str:
+    """` (back in 12 min)`, or nothing where waiting does not help."""
+    return "" if wait is None or wait <= 0 or verdict in _BY_HAND else f" (back in {countdown(wait)})"
 
 
 def switched(account: str, verdict: str, reason: str, wait: float | None, to: str) -> str:
     """`anthropic/work is rate limited (back in 12 min): switching to spare`."""
-    return f"{account} {state(verdict, reason)}{back(wait)}: switching to {to.partition('/')[2]}"
+    return f"{account} {state(verdict, reason)}{back(verdict, wait)}: switching to {to.partition('/')[2]}"
 
 
 def exhausted(provider: str, wait: float | None) -> str:
@@ -42,6 +46,11 @@ def exhausted(provider: str, wait: float | None) -> str:
     return f"every {provider} account is out: {end}"
 
 
+def rests(account: str, model: str, verdict: str, wait: float) -> str:
+    """`anthropic/work rests for 12 min: it is rate limited`."""
+    return f"{account} rests for {countdown(wait)}{f' from {model}' if model else ''}: it {state(verdict)}"
+
+
 def limited(account: str, model: str, verdict: str, wait: float) -> str:
     """`anthropic/work is rate limited for claude-opus-4-5 (back in 12 min)`."""
-    return f"{account} {state(verdict)}{f' for {model}' if model else ''}{back(wait)}"
+    return f"{account} {state(verdict)}{f' for {model}' if model else ''}{back(verdict, wait)}"

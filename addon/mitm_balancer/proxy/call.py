@@ -194,7 +194,8 @@ class Call:
         now = self.runtime.clock()
         record.passed_over(dispatch, now)
         if isinstance(ended, Stop):
-            record.stopped(ended.because, exhausted=ended.exhausted, wait=ended.wait)
+            out = ended.exhausted and found.pin is None
+            record.stopped(ended.because, exhausted=out, wait=ended.wait)
             await self._stopped(flow, relay, ended, dispatch)
             return
         route, answer = ended
@@ -355,8 +356,8 @@ class Call:
             logger.warning("mitm-balancer: %s", stop.because)
             await relay.give(answers.overloaded(self.claim.dialect, stop.because, header), NOBODY)
         elif stop.exhausted:
-            who = f"every {dispatch.provider} account is out" if pin is None else pin.out
-            logger.warning("mitm-balancer: %s", who)
+            if pin is not None:  # of all accounts being out, a notice tells
+                logger.warning("mitm-balancer: %s", pin.out)
             if is_upgrade(flow.request) and (stop.wait or 0.0) > answers.SHORT_WAIT:
                 # Codex reads no body of a refused handshake and sleeps for its `retry-after`. Over HTTP it hears us.
                 text = "every account is out, ask over HTTP to hear until when"

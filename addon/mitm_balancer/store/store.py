@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import json
 import logging
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -44,6 +45,8 @@ type Flag = str | bool | None
 
 _BOUND = "DELETE FROM {0} WHERE seq <= (SELECT seq FROM {0} ORDER BY seq DESC LIMIT 1 OFFSET {1})"
 _encode = msgspec.json.Encoder(enc_hook=str).encode
+_PREFIX = re.compile("[0-9a-f]{4,11}")
+"""The beginning of a request id."""
 _HOUSEKEEPING = {
     "trace": _BOUND.format("traces", TRACES_KEPT),
     "event": _BOUND.format("events", EVENTS_KEPT),
@@ -280,7 +283,7 @@ class Store:
         self._writer.note(Write(("trace", request_id), _ADD_TRACE, params, bulk=_ADD_TRACES))
 
     def get_trace(self, request_id: str) -> dict[str, object] | None:
-        """The record of a request, by its id or that of its flow, or of the newest one for "last"."""
+        """The record of a request, by its id (or its beginning) or that of its flow; "last" is the newest one."""
         waiting = self._writer.pending("trace")
         if request_id == "last":
             if waiting:
@@ -292,6 +295,9 @@ class Store:
                 if record is not None and request_id in (write.params[0], record.get("flow")):
                     return record
             found = self._read("SELECT record FROM traces WHERE request_id = ?", (request_id,))
+            if not found and _PREFIX.fullmatch(request_id):
+                query = "SELECT record FROM traces WHERE request_id GLOB ? ORDER BY seq DESC LIMIT 1"
+                found = self._read(query, (f"{request_id}*",))
             if not found and "-" in request_id:  # mitmproxy's flow ids are UUIDs, ours are not
                 query = "SELECT record FROM traces WHERE json_extract(record, '$.flow') = ? ORDER BY seq DESC LIMIT 1"
                 found = self._read(query, (request_id,))

@@ -174,11 +174,11 @@ def test_why_tells_the_attempts_in_order(request_id: str, capsys: pytest.Capture
     assert passed == "  passed over anthropic/third: usage limit, back in 2 min"
     assert first == (
         "  1. anthropic/work (first): 429 RateLimited, rate_limit_error, come back in 60 min, not billed"
-        "   0.10 s (head 0.08)"
+        "   0.10 s (head 80 ms)"
     )
     assert message == '     "slow down"'
     assert second == "  2. anthropic/spare (redispatch): 200 Ok   0.20 s"
-    assert end == "  anthropic/spare answered 200, complete, 1.2 kB in 1.50 s"
+    assert end == "  anthropic/spare answered 200, complete: 1.2 kB in 1.50 s"
 
 
 @pytest.mark.usefixtures("stored")
