@@ -356,8 +356,9 @@ class Call:
             logger.warning("mitm-balancer: %s", stop.because)
             await relay.give(answers.overloaded(self.claim.dialect, stop.because, header), NOBODY)
         elif stop.exhausted:
+            who = f"every {dispatch.provider} account is out" if pin is None else pin.out
             if pin is not None:  # of all accounts being out, a notice tells
-                logger.warning("mitm-balancer: %s", pin.out)
+                logger.warning("mitm-balancer: %s", who)
             if is_upgrade(flow.request) and (stop.wait or 0.0) > answers.SHORT_WAIT:
                 # Codex reads no body of a refused handshake and sleeps for its `retry-after`. Over HTTP it hears us.
                 text = "every account is out, ask over HTTP to hear until when"
