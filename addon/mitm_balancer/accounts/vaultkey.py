@@ -111,6 +111,11 @@ def _link(home: Path, text: str) -> bool:
             os.link(fresh, path(home))
         except FileExistsError:
             return False
+        except OSError:
+            # A file system without hard links: a rename replaces, so here two makers at once are kept apart by a look.
+            if path(home).exists():
+                return False
+            fresh.rename(path(home))
     finally:
         fresh.unlink(missing_ok=True)
     _sync(home)

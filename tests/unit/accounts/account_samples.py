@@ -18,4 +18,4 @@ def login(access: str = "access-1", refresh: str | None = "refresh-1", **identit
 
 def jwt(claims: dict[str, Any]) -> str:
     coded = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
-    return f"head.{coded}.signature"
+    return f"eyJhbGciOiJub25lIn0.{coded}.signature"
