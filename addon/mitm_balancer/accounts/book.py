@@ -24,6 +24,10 @@ from mitm_balancer.store import Store, StoreError
 __all__ = ["AccountBook", "AccountError"]
 
 
+TRIES = 4
+"""Of a change while others write, each as long as SQLite waits (a second): no renewed token is lost to a lock."""
+
+
 class AccountBook:
     """One per process and home."""
 
@@ -328,12 +332,22 @@ class AccountBook:
         except VaultError as error:
             if seals:
                 raise AccountError(f"nothing can be stored: {error}") from None
-        try:
-            found = self._store.transact(work)
-        except (StoreError, VaultError) as error:
-            raise AccountError(str(error)) from None
+        for tries in range(1, TRIES + 1):
+            try:
+                found = self._store.transact(work)
+                break
+            except StoreError as error:
+                if tries == TRIES or not _is_busy(error):
+                    raise AccountError(f"nothing was changed: {error}") from None
+            except VaultError as error:
+                raise AccountError(f"nothing was changed: {error}") from None
         self.revision += 1
         return found
+
+
+def _is_busy(error: StoreError) -> bool:
+    """Whether another process held the database: it may have let go by now."""
+    return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _same(accounts: Iterable[StoredAccount], provider: str, credential: Credential) -> StoredAccount | None:

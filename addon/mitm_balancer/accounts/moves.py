@@ -24,11 +24,16 @@ FOLLOW = (
     ("limit_windows", "account"),
     ("bindings", "account"),
     ("owners", "account"),
+    ("usage_snapshots", "account"),
+    ("token_uses", "account"),
 )
 """(table, column) with an account's name. Events and traces tell the past and keep the old one."""
 
-FORGET = tuple(entry for entry in FOLLOW if entry[0] != "usage")
-"""What goes with a removed account. Its usage was used all the same."""
+KEPT = ("usage", "token_uses")
+"""What was used was used all the same; and a token that was sent for renewal once is known when it comes back."""
+
+FORGET = tuple(entry for entry in FOLLOW if entry[0] not in KEPT)
+"""What goes with a removed account."""
 
 _AUTH = "AuthFailure:%"
 """Reasons of cooldowns (`recording.stored`) that a new credential cures."""
@@ -63,7 +68,8 @@ def forget(connection: sqlite3.Connection, name: str) -> None:
 def forget_cooldowns(connection: sqlite3.Connection, name: str) -> None:
     """Another credential owner under an old name starts with a clean slate (mends the seed)."""
     connection.execute("DELETE FROM cooldowns WHERE name = ?", (name,))
-    connection.execute("DELETE FROM limit_windows WHERE account = ?", (name,))
+    for table in ("limit_windows", "usage_snapshots"):
+        connection.execute(f"DELETE FROM {table} WHERE account = ?", (name,))  # noqa: S608 - our own names
 
 
 def forget_refusal(connection: sqlite3.Connection, name: str) -> None:
