@@ -7,7 +7,6 @@ per home, so streams, cooldowns and the pool go on.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import os
 import random
@@ -16,18 +15,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mitm_balancer import __version__, overrides, renaming, roster_row
+from mitm_balancer import __version__, overrides, pools, renaming, roster_row
 from mitm_balancer.accounts.credentials import CredentialError, resolve
 from mitm_balancer.accounts.model import StoredAccount
 from mitm_balancer.bookkeeping import Bookkeeper
 from mitm_balancer.choices import Choices
-from mitm_balancer.circumstances import circumstances, configure, target, windows_to_evidence
+from mitm_balancer.circumstances import circumstances, target, windows_to_evidence
 from mitm_balancer.config import AccountSpec, Config, ConfigErrors, Literal, Stored, load
 from mitm_balancer.core.admission import Admission
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.changes import Changes
 from mitm_balancer.core.health import Health
-from mitm_balancer.core.matrix import Matrix
 from mitm_balancer.core.priority import Priority
 from mitm_balancer.core.verdict import Verdict
 from mitm_balancer.in_use import InUse
@@ -36,15 +34,12 @@ from mitm_balancer.operating import Operator
 from mitm_balancer.paths import config_path, home_path
 from mitm_balancer.policies import breaker_policy, dispatch_policy, limits
 from mitm_balancer.polling import Polls
-from mitm_balancer.providers.identity import account_fields
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.providers.registry import Registry
-from mitm_balancer.proxy import wire
 from mitm_balancer.proxy.activity import Activity, Watched
 from mitm_balancer.proxy.addon import BalancerAddon, Settings
 from mitm_balancer.proxy.capture import SETTING, Capture
-from mitm_balancer.proxy.runtime import Account, ProviderPool, Runtime
-from mitm_balancer.proxy.standin import with_stand_ins
+from mitm_balancer.proxy.runtime import ProviderPool, Runtime
 from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.publishing import KEY as LIVE
 from mitm_balancer.publishing import Publisher
@@ -276,19 +271,7 @@ class App:
     def _apply(self) -> None:
         """Put the configuration in force for new requests; running ones keep what they have."""
         config = self.effective
-        registry = Registry(_as_configured(provider, config) for provider in config.all_providers())
-        # As the registry has them: the user's own ones are completed with the tables of their dialect.
-        by_name = {provider.name: provider for provider in registry}
-        configure(self.runtime, config)
-        old = self.runtime.pools
-        pools: dict[str, ProviderPool] = {}
-        for name, specs in _by_provider(config.accounts).items():
-            pools[name] = self._pool(by_name[name], specs, old.get(name))
-        self.runtime.pins = config.priority.pins
-        self.runtime.matrix = matrix = Matrix(config.priority.providers, config.priority.across)
-        with_others = with_stand_ins(by_name, pools, matrix, lambda provider: self._pool(provider, [], None))
-        self.runtime.registry = registry
-        self.runtime.pools = with_others if config.balancing else pools
+        pools.put(self.runtime, config, self._pool)
         self.runtime.policy = dispatch_policy(config)
         self.runtime.limits = limits(config.policy)
         self.runtime.health.breaker = breaker_policy(config.policy)
@@ -314,7 +297,8 @@ class App:
                 pool.priority.active = name
                 self._choices.obey(provider, settings)
 
-    def _pool(self, provider: Provider, specs: list[AccountSpec], old: ProviderPool | None) -> ProviderPool:
+    def _pool(self, provider: Provider, specs: list[AccountSpec]) -> ProviderPool:
+        old = self.runtime.pools.get(provider.name)
         targets = [
             target(spec, self._unusable(spec))
             for spec in sorted(specs, key=lambda spec: spec.priority)  # stable: declaration order breaks ties
@@ -322,7 +306,7 @@ class App:
         priority = Priority(targets, self.effective.priority.strategy, self.runtime.around)
         priority.adopt(old.priority if old is not None else None)
         accounts = {
-            spec.name: make_account(spec, provider, self._secret(spec), renewable=self._renewable(spec))
+            spec.name: pools.make_account(spec, provider, self._secret(spec), renewable=self._renewable(spec))
             for spec in specs
         }
         budget = old.budget if old is not None else RetryBudget()
@@ -493,40 +477,3 @@ def _warn_of_news(problems: Mapping[str, str], before: Mapping[str, str]) -> Non
     for name, problem in problems.items():
         if before.get(name) != problem:
             logger.warning("mitm-balancer: %s cannot serve: %s", name, problem)
-
-
-def _as_configured(provider: Provider, config: Config) -> Provider:
-    """The provider with the addresses of its accounts, and the user's own error rules before its own."""
-    provider = _with_own_hosts(provider, config.accounts)
-    rules = tuple(row.rule for row in config.rules if row.concerns(provider.name))
-    return dataclasses.replace(provider, errors=(*rules, *provider.errors)) if rules else provider
-
-
-def _with_own_hosts(provider: Provider, accounts: Iterable[AccountSpec]) -> Provider:
-    """A provider without an address of its own (Azure) is claimed where its accounts' endpoints are."""
-    if not provider.needs_base_url:
-        return provider
-    own = (f"{a.base_url.host}:{a.base_url.port}" for a in accounts if a.provider == provider.name and a.base_url)
-    return dataclasses.replace(provider, hosts=tuple(dict.fromkeys((*provider.hosts, *own))))
-
-
-def make_account(spec: AccountSpec, provider: Provider, secret: Secret | None, *, renewable: bool = False) -> Account:
-    """The account as attempts need it."""
-    carrier = None if secret is None else wire.Carrier(provider.form_for(secret.reveal()), secret.reveal())
-    told = account_fields(provider.name, secret.reveal()) if secret is not None else {}
-    identity = told | dict(spec.identity)
-    account = Account(
-        spec.name, spec.alias, provider, carrier, wire.leaving(provider), identity, renewable=renewable
-    )  # fmt: skip
-    if (base := spec.base_url) is None:
-        return account
-    origin = Origin(base.scheme, base.host, base.port)
-    return dataclasses.replace(account, origin=origin, base_path=base.path, host=wire.default_host(origin))
-
-
-def _by_provider(specs: Iterable[AccountSpec]) -> dict[str, list[AccountSpec]]:
-    """Accounts of each provider that has an enabled one: the others could not serve, so their hosts stay blind."""
-    found: dict[str, list[AccountSpec]] = {}
-    for spec in specs:
-        found.setdefault(spec.provider, []).append(spec)
-    return {name: group for name, group in found.items() if any(spec.enabled for spec in group)}
