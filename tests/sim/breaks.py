@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mitm_balancer.core import dispatch
+from mitm_balancer.core import dispatch, enough
 from mitm_balancer.core.admission import Seat
 from mitm_balancer.core.breaker import Breaker
 from mitm_balancer.core.budget import RetryBudget
@@ -65,7 +65,7 @@ def _retries_are_free(m: pytest.MonkeyPatch) -> None:
 
 
 def _more_extras(m: pytest.MonkeyPatch) -> None:
-    m.setattr(dispatch, "SERVER_EXTRA", 4)
+    m.setattr(enough, "SERVER_EXTRA", 4)
 
 
 def _refusals_are_paid_for(m: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mitm_balancer.core.budget import RATIO, RESERVE, TTL, RetryBudget
-from mitm_balancer.core.dispatch import SERVER_EXTRA, Attempt, Pause, Queue, Stop
+from mitm_balancer.core.dispatch import Attempt, Pause, Queue, Stop
+from mitm_balancer.core.enough import SERVER_EXTRA
 from mitm_balancer.core.health import ALL_MODELS, Block
 from mitm_balancer.core.priority import TargetInfo, allows
 from sim.pace import within_budget

@@ -3,7 +3,8 @@
 A *lease* is one running attempt, from selection until its answer has ended. A request that finds no free slot waits
 with a *ticket* in a bounded queue: sessions take turns, and within a session the oldest goes first. A slot that comes
 free is reserved for the ticket whose turn it is before anybody else can see it, so nobody barges in.
-Pure: no clock; waking is a callback of the driver's.
+An account that takes over is filled step by step (`ramp`): whoever wants to go there waits in the same queue.
+Pure: `now` is monotonic seconds; waking is a callback of the driver's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mitm_balancer.core.changes import Changes
+from mitm_balancer.core.ramp import Ramps
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Admission:
     changes: Changes = field(default_factory=Changes)
     total: int = 0
     """Leases held and slots reserved."""
+    ramps: Ramps = field(default_factory=Ramps)
     _running: dict[str, int] = field(default_factory=dict)
     _queue: dict[tuple[bool, str], list[Ticket]] = field(default_factory=dict)
     """(background, session) -> its tickets, oldest first; the one whose turn is next stands first."""
@@ -75,6 +78,24 @@ class Admission:
         limit = self.limits.get(name)
         return limit is not None and self.running(name) >= limit
 
+    def climbing(self, name: str) -> bool:
+        """Whether only its slow start keeps a request from it."""
+        allowed = self.ramps.allowed.get(name)
+        return allowed is not None and self.running(name) >= allowed and not self.full and not self.at_limit(name)
+
+    def takes_over(self, name: str, now: float) -> None:
+        """The account in use was left, and this one is next: it is filled step by step."""
+        self.ramps.begin(name, self.running(name), now)
+
+    def climb(self, now: float) -> None:
+        """Time has passed: those that take over may have more."""
+        if not self.ramps.allowed or not self.ramps.climb(now):
+            return
+        for name, allowed in list(self.ramps.allowed.items()):
+            if allowed >= self.limits.get(name, self.policy.concurrency_limit):
+                self.ramps.end(name)
+        self.offer()
+
     def configure(self, policy: AdmissionPolicy, limits: Mapping[str, int]) -> None:
         """New limits. What runs goes on, also beyond them."""
         before, self.limits, self.policy = self.limits, limits, policy
@@ -83,9 +104,9 @@ class Admission:
                 self.changes.note(name)
         self.offer()
 
-    def take(self, name: str) -> bool:
-        """A lease; False: there is no free slot, and nothing has changed."""
-        if self.full or self.at_limit(name):
+    def take(self, name: str, *, at_once: bool = False) -> bool:
+        """A lease; False: there is no free slot, and nothing has changed. `at_once`: a slow start is no reason."""
+        if self.full or self.at_limit(name) or (not at_once and self.climbing(name)):
             return False
         self._count(name, 1)
         return True
@@ -144,7 +165,7 @@ class Admission:
     def _slot(self, ticket: Ticket) -> str | None:
         if ticket.wants is None:
             return ""
-        return next((name for name in sorted(ticket.wants) if not self.at_limit(name)), None)
+        return next((n for n in sorted(ticket.wants) if not self.at_limit(n) and not self.climbing(n)), None)
 
     def _count(self, name: str, step: int) -> None:
         self.total += step
@@ -181,6 +202,10 @@ class Seat:
         """Whether nobody at all may start now."""
         return self._admission.full
 
+    def wake(self) -> None:
+        """What the request waits for may have come."""
+        self._wake()
+
     @property
     def lease(self) -> str | None:
         return self._lease
@@ -200,10 +225,19 @@ class Seat:
             ticket, self._ticket = self._ticket, None
             self._admission.withdraw(ticket)
 
-    def take(self, name: str) -> bool:
-        """The lease for an attempt."""
+    def climb(self, now: float) -> float | None:
+        """Time has passed; seconds until an account that takes over may have one more, None: none does."""
+        self._admission.climb(now)
+        return self._admission.ramps.next_step(now)
+
+    def takes_over(self, name: str, now: float) -> None:
+        """The request goes to another account than the one in use."""
+        self._admission.takes_over(name, now)
+
+    def take(self, name: str, *, at_once: bool = False) -> bool:
+        """The lease for an attempt. `at_once`: also while the account is still being filled step by step."""
         assert self._lease is None, "one attempt at a time"
-        if not self._admission.take(name):
+        if not self._admission.take(name, at_once=at_once):
             return False
         self._lease = name
         return True

@@ -84,6 +84,10 @@ class Chain(Order):
         assert link is not None, "a target of this chain"
         return link.order.blocked(target, link.word(model), health, now, bound=bound)
 
+    def takes_over(self, name: str, model: str, *, failover: bool) -> bool:
+        link = self._link(name)
+        return link is not None and link.order.takes_over(name, link.word(model), failover=failover)
+
     def model_of(self, name: str, model: str) -> str:
         link = self._link(name)
         return model if link is None else link.word(model)

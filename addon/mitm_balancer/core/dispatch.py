@@ -22,10 +22,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from mitm_balancer.core import enough
 from mitm_balancer.core.admission import Seat
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.health import Cooldown, Health
 from mitm_balancer.core.leaving import WORTH_WAITING, behind, faulty, soonest
+from mitm_balancer.core.moving import forced, lost
 from mitm_balancer.core.order import Order
 from mitm_balancer.core.priority import Rejected, TargetInfo
 from mitm_balancer.core.rng import Rng
@@ -37,8 +39,8 @@ from mitm_balancer.core.verdict import Outcome, Verdict
 
 __all__ = ["Attempt", "Dispatch", "DispatchPolicy", "Pause", "Queue", "Renew", "Step", "Stop"]
 
-SERVER_EXTRA = 2
-"""Extra attempts after server failures (P1)."""
+PROBE_PATIENCE = 10.0
+"""Seconds that a request waits in all for the end of others' probes; then it goes itself."""
 
 LOOK_AGAIN = 2.0
 """Seconds after which a request that waits for a slot looks whether another account has come back meanwhile."""
@@ -82,7 +84,6 @@ class Dispatch:
     _paused: bool = False
     _round: set[str] = field(default_factory=set)
     """Accounts tried since the last hold: a hold gives each one its second try, nothing else does without a backoff."""
-    _ambiguous: int = 0
     _current: TargetInfo | None = None
     _attempted: float = 0.0
     _home: str | None = None
@@ -96,6 +97,9 @@ class Dispatch:
     _renewing: TargetInfo | None = None
     _renewals: set[str] = field(default_factory=set)
     """Accounts whose login was renewed for this request: once each."""
+    _next_step: float | None = None
+    """Seconds until an account that takes over may have one more."""
+    _waits_for_probe: float | None = None
 
     def __post_init__(self) -> None:
         self.budget.deposit(self.started)
@@ -104,9 +108,10 @@ class Dispatch:
         """What to do now. Called again after each `ended` and each pause."""
         if self.seat is None:
             return self._next(now)
+        self._next_step = self.seat.climb(now)
         self.seat.look()
         step = self._next(now)
-        self.seat.looked(waits=isinstance(step, Queue))
+        self.seat.looked(waits=isinstance(step, Queue) and step.for_slot)
         if not isinstance(step, Queue) and self._queued_at is not None:
             self.queued += now - self._queued_at
             self._queued_at = None
@@ -144,6 +149,8 @@ class Dispatch:
             return self._queue(frozenset(selection.busy) or None, now)
         if selection.chosen is None:
             return None
+        if selection.probed and (step := self._for_probe(selection.chosen.name, now)) is not None:
+            return step
         if (soon := self._worth_waiting(selection.chosen, now)) is not None:
             return soon
         if self.attempts and (unpaid := self._pay(selection.chosen, now)) is not None:
@@ -165,17 +172,17 @@ class Dispatch:
             return
         self._learn(target.name, outcome, now)
         if outcome.ok:
-            self.switch = self._switched(target.name, now)
+            moves = self._moves if self._moves is not None and self._moves.target == target.name else None
+            self.switch = moves or forced(self.tie, self._came_from, target.name, self.attempts, self.rejected, now)
             if self.tie is not None and self.pin is None and target.provider == self.provider:
-                moves = self._moving(target.name) or self._lost_home(target.name, now)
-                self.tie.served(target.name, now, moves=moves)
+                gone = lost(self.tie, target.name, self._tried, self.priority, self.model, self.health, now)
+                self.tie.served(target.name, now, moves=gone or moves is not None)
             if target.name not in (self.pin, self.prefer, self._home):
                 # Who had to serve, or had served before, says nothing about who serves next.
                 self.priority.served(target.name, self.model, self.health, now)
             self.scope.succeeded(target.provider)
         elif outcome.server_failure:
             self._server_failures += 1
-            self._ambiguous += outcome.ambiguous
             self.scope.failed(target.provider, target.name, now)
             if self.scope.provider_wide(target.provider, now):
                 self._again = self._warmest()
@@ -278,25 +285,10 @@ class Dispatch:
         return next((name for name in failed if self._tried[name] < 2), failed[-1])
 
     def _may_go_on(self, now: float) -> Stop | None:
-        _, outcome = self.attempts[-1]
-        if outcome.ok:
-            return Stop("served")
-        if self.pin is not None:
+        if self.pin is not None and not self.attempts[-1][1].ok:
             return Stop(f"only {self.pin} knows what this request speaks of")
-        if not self.policy.failover:
-            return Stop("balancing is off")
-        if not outcome.redispatch:
-            return Stop(f"{outcome.verdict.value} is not cured by another account")
-        if len(self.attempts) >= self.policy.max_attempts:
-            return Stop("max_attempts reached")
-        if now - self.started >= self.policy.deadline:
-            return Stop("deadline reached")
-        if outcome.server_failure:
-            if self._extra >= SERVER_EXTRA:
-                return Stop("server failures: extra attempts used up")
-            if outcome.ambiguous and (not self.policy.retry_ambiguous or self._ambiguous > 1):
-                return Stop("may have been billed: not sent again")
-        return None
+        why = enough.enough(self.policy, self.attempts, self._extra, now - self.started)
+        return None if why is None else Stop(why)
 
     def _pay(self, target: TargetInfo, now: float) -> Stop | None:
         """Definite refusals walk the pool for free (P2); `failover_budget` bounds the walk."""
@@ -309,33 +301,6 @@ class Dispatch:
         self._extra += last.server_failure
         return None
 
-    def _lost_home(self, name: str, now: float) -> bool:
-        """Whether the session's account cannot serve: it failed this request, or it would be refused. Being busy is
-        no reason to leave a prompt cache for good."""
-        home = None if self.tie is None else self.tie.home(now)
-        if home is None or home == name:
-            return True
-        target = self.priority.find(home)
-        if target is None or home in self._tried:
-            return True
-        block = self.priority.blocked(target, self.model, self.health, now, bound=True)
-        return block is not None and not block.busy
-
-    def _moving(self, name: str) -> bool:
-        return self._moves is not None and self._moves.target == name
-
-    def _switched(self, name: str, now: float) -> Switch | None:
-        """What it means for the session that `name` serves; None: it stays where it was, or is new."""
-        home = self._came_from
-        if home is None or home == name or self.tie is None:
-            return None
-        if self._moves is not None and self._moving(name):
-            return self._moves
-        failed = next((o for tried, o in self.attempts if tried == home), None)
-        block = next((r.block for r in self.rejected if r.name == home), None)
-        why = failed.reason or failed.verdict.value if failed else block.reason if block else "it could not serve"
-        return Switch(home, name, why, self.tie.cold_tokens(home, now))
-
     def _queue(self, names: frozenset[str] | None, now: float) -> Step:
         """Wait for a slot with one of these accounts (None: with any)."""
         left = self.policy.deadline - (now - self.started)
@@ -344,7 +309,17 @@ class Dispatch:
         if not self.seat.wait(names):
             return Stop("too much runs already and the queue is full", overloaded=True)
         self._queued_at = now if self._queued_at is None else self._queued_at
-        return Queue(min(left, LOOK_AGAIN), "waiting for a free slot")
+        return Queue(min(left, LOOK_AGAIN, self._next_step or LOOK_AGAIN), "waiting for a free slot")
+
+    def _for_probe(self, name: str, now: float) -> Step | None:
+        """Nobody is left but one whose probe is under way: its end is worth a wait. None: not for any longer."""
+        self._waits_for_probe = now if self._waits_for_probe is None else self._waits_for_probe
+        left = min(self._waits_for_probe + PROBE_PATIENCE, self.started + self.policy.deadline) - now
+        if left <= 0 or self.seat is None:
+            return None
+        self.health.tell(name, self.seat.wake)
+        self._queued_at = now if self._queued_at is None else self._queued_at
+        return Queue(left, "waiting for the end of a probe", for_slot=False)
 
     def _got_slot(self, now: float) -> Step | None:
         """It waited for one certain account; None: that one has begun to cool meanwhile."""
@@ -358,12 +333,22 @@ class Dispatch:
             return None
         return self._attempt(target, because, now)
 
+    def _seated(self, seat: Seat, name: str, now: float) -> Step | None:
+        """Take a lease; None: it is taken. A slow start makes nobody fail: it is skipped when the queue is full."""
+        if name != self._home and self.priority.takes_over(name, self.model, failover=bool(self.attempts)):
+            seat.takes_over(name, now)
+            self._next_step = seat.climb(now)
+        if seat.take(name):
+            return None
+        step = self._queue(frozenset({name}), now)
+        return None if isinstance(step, Stop) and seat.take(name, at_once=True) else step
+
     def _attempt(self, target: TargetInfo, because: str, now: float) -> Step:
-        if self.seat is not None and not self.seat.take(target.name):
-            self._for_slot = (target, because)
-            return self._queue(frozenset({target.name}), now)
         # The session decided, not the strategy: its serving there says nothing about where others go.
         self._home = None if self.tie is None else self.tie.home(now)
+        if self.seat is not None and (step := self._seated(self.seat, target.name, now)) is not None:
+            self._for_slot = (target, because)
+            return step
         if not self.attempts:
             self._came_from = self._home
         if self.tie is not None and self.pin is None and target.provider == self.provider:
@@ -383,7 +368,7 @@ class Dispatch:
         if self._tried[name] >= 2:
             return Stop("server failures on the warm account: retried once")
         if not self._paused:
-            seconds = self._backoff()
+            seconds = self.policy.backoff(self._server_failures, self.rng)
             if now + seconds - self.started >= self.policy.deadline:
                 return Stop("deadline reached")
             if not self.budget.withdraw(now):
@@ -420,7 +405,7 @@ class Dispatch:
         if name is None or self.health.cooldown(name, self.model_of(name), now) is not None:
             return None
         last_resort = self.attempts[-1][1].server_failure
-        return name if last_resort or (self._tried[name] < 2 and self._extra < SERVER_EXTRA) else None
+        return name if last_resort or (self._tried[name] < 2 and self._extra < enough.SERVER_EXTRA) else None
 
     def _spent(self) -> set[str]:
         return {name for name, count in self._tried.items() if count >= 2}
@@ -442,8 +427,3 @@ class Dispatch:
         target = self.priority.find(name)
         assert target is not None, "it has been tried, so it is there"
         return target
-
-    def _backoff(self) -> float:
-        p = self.policy
-        ceiling = min(p.backoff_base * p.backoff_multiplier ** max(0, self._server_failures - 1), p.backoff_max)
-        return self.rng.uniform(0, ceiling) if p.jitter else ceiling

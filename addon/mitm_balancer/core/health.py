@@ -7,7 +7,7 @@ All times are monotonic seconds, given by the caller.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from mitm_balancer.core.breaker import Breaker, BreakerPolicy
@@ -94,6 +94,8 @@ class Health:
     changes: Changes = field(default_factory=Changes)
     _cooldowns: dict[str, dict[str, Cooldown]] = field(default_factory=dict)
     _breakers: dict[str, Breaker] = field(default_factory=dict)
+    _waiting: dict[str, list[Callable[[], None]]] = field(default_factory=dict)
+    """Who wants to be told when a probe of the account has ended."""
     _unreached: dict[str, float] = field(default_factory=dict)
     """Accounts whose last attempt did not reach them, and when."""
     _broke: dict[str, float] = field(default_factory=dict)
@@ -140,6 +142,7 @@ class Health:
             self._cooldowns.pop(name, None)
             self._breakers.pop(name, None)
             self._unreached.pop(name, None)
+            self._wake(name)
         else:
             self._cooldowns.get(name, {}).pop(model, None)
         self.changes.note(name)
@@ -163,8 +166,7 @@ class Health:
             return None
         if now < until:
             return Block("breaker open", until, breaker=True)
-        probing = breaker.probing >= self.breaker.half_open_max_probes
-        return Block("probe under way", now, breaker=True) if probing else None
+        return Block("probe under way", now, breaker=True) if self.probed(name) else None
 
     def cooldown(self, name: str, model: str, now: float) -> Cooldown | None:
         """The cooldown that holds for this target and model, the longest if there are two."""
@@ -186,11 +188,21 @@ class Health:
         self.changes.note(name)
         return True
 
+    def probed(self, name: str) -> bool:
+        """Whether as many probes are under way as there may be."""
+        breaker = self._breakers.get(name)
+        return breaker is not None and breaker.probing >= self.breaker.half_open_max_probes
+
+    def tell(self, name: str, wake: Callable[[], None]) -> None:
+        """Call `wake` when a probe of that account has ended, however; once."""
+        self._waiting.setdefault(name, []).append(wake)
+
     def cancelled(self, name: str) -> None:
         """The client of a probe left: it counts for nothing, and the slot is given back (P6)."""
         if (breaker := self._breakers.get(name)) is not None:
             breaker.give_back()
             self.changes.note(name)
+            self._wake(name)
 
     def breaker_state(self, name: str, now: float) -> str:
         """`closed`, `open` or `half-open`."""
@@ -246,6 +258,11 @@ class Health:
             breaker.good(self.breaker, now)
         if before != (breaker.opened, breaker.probing):
             self.changes.note(name)
+            self._wake(name)
+
+    def _wake(self, name: str) -> None:
+        for wake in self._waiting.pop(name, ()):
+            wake()
 
     def _fault(self, breaker: Breaker, now: float) -> None:
         breaker.fault(self.breaker, now, self.rng.uniform(0, 1))

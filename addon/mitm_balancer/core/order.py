@@ -38,6 +38,11 @@ class Order(Protocol):
         self, target: TargetInfo, model: str, health: Health, now: float, *, bound: bool = False
     ) -> Block | None: ...
 
+    def takes_over(self, name: str, model: str, *, failover: bool) -> bool:  # noqa: ARG002
+        """Whether work that goes there leaves the account in use, with all that ran there. `failover`: it has failed
+        elsewhere."""
+        return False
+
     def model_of(self, name: str, model: str) -> str:  # noqa: ARG002
         """What that account's provider calls the model."""
         return model

@@ -47,6 +47,8 @@ class Selection:
     """Nobody was chosen, and these lack nothing but a free slot: the request may wait for one."""
     last_resort: bool = False
     """Our own breaker holds the chosen one back, and there is nobody else."""
+    probed: bool = False
+    """And a probe of it is under way, whose end will tell whether it works."""
     switch: Switch | None = None
     """Its session's account could serve; it moves all the same, because it is better off there."""
 
@@ -171,6 +173,11 @@ class Priority(Order):
             self._active = name
             self._active_for.pop(model, None)
 
+    def takes_over(self, name: str, model: str, *, failover: bool) -> bool:
+        active = self.active_for(model)
+        changes = failover if active is None else active != name
+        return changes and not self.strategy.spreads and name in self._numbers
+
     def adopt(self, old: Priority | None) -> None:
         """Go on where the one before a reload stopped: the active account if it is still there, turns and shares."""
         if old is None:
@@ -265,14 +272,18 @@ class Priority(Order):
 
     def _nobody_ready(self, lane: Lane, out: Container[int]) -> Selection:
         """Those at their limit are worth a wait. Else one with an open breaker: never eject the last one."""
+        assert self._health is not None
         blocked = [(n, b) for n, b in lane.blocked(len(self.targets)) if n not in out]
         busy = tuple(self.targets[n].name for n, b in blocked if b.busy)
-        load = self.around.known.load
-        fallback = next((n for n, b in blocked if b.breaker), None)
-        if not busy and fallback is not None and load.at_limit(self.targets[fallback].name):
-            busy = (self.targets[fallback].name,)
-        chosen = None if busy or fallback is None else self.targets[fallback]
+        ejected = [self.targets[n] for n, b in blocked if b.breaker]
+        probed = {target.name for target in ejected if self._health.probed(target.name)}
+        fallback = next((t for t in ejected if t.name not in probed), ejected[0] if ejected else None)
+        if not busy and fallback is not None and self.around.known.load.at_limit(fallback.name):
+            busy = (fallback.name,)
+        chosen = None if busy else fallback
         rejected = [
             Rejected(self.targets[n].name, b) for n, b in blocked if chosen is None or self.targets[n] is not chosen
         ][:REJECTED_KEPT]
-        return Selection(chosen, tuple(rejected), "last one left" if chosen else "", busy, chosen is not None)
+        if chosen is None:
+            return Selection(None, tuple(rejected), "", busy)
+        return Selection(chosen, tuple(rejected), "last one left", (), True, chosen.name in probed)

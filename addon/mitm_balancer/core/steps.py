@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mitm_balancer.core.rng import Rng
 from mitm_balancer.core.target import TargetInfo
 
 
@@ -23,6 +24,11 @@ class DispatchPolicy:
     backoff_multiplier: float = 2.0
     backoff_max: float = 5.0
     jitter: bool = True
+
+    def backoff(self, failures: int, rng: Rng) -> float:
+        """Seconds before the same account is asked again, after so many server failures of one request."""
+        ceiling = min(self.backoff_base * self.backoff_multiplier ** max(0, failures - 1), self.backoff_max)
+        return rng.uniform(0, ceiling) if self.jitter else ceiling
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +50,12 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Wait to be woken, for a free slot; ask again after that many seconds in any case."""
+    """Wait to be woken; ask again after that many seconds in any case."""
 
     seconds: float
     because: str
+    for_slot: bool = True
+    """False: for something else, so it needs no place in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
