@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mitm_balancer.core import dispatch, enough
-from mitm_balancer.core.admission import Seat
+from mitm_balancer.core.admission import Admission, Seat
 from mitm_balancer.core.breaker import Breaker
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.dispatch import Dispatch
@@ -122,7 +122,12 @@ def _it_goes_on(m: pytest.MonkeyPatch) -> None:
     m.setattr(Seat, "take", lambda self, name: True)  # it would notice
 
 
+def _no_slow_start(m: pytest.MonkeyPatch) -> None:
+    m.setattr(Admission, "climbing", lambda self, name: False)
+
+
 BREAKS = (
+    Break("RAMP", "crowd", "an account that takes over gets all at once", _no_slow_start),
     Break("P6", "outage", "a client that left keeps its probe's slot", _probe_slots_are_kept),
     Break("P8", "quota", "cooldowns end before their time", _cooldowns_end_early),
     Break("P8", "crashes", "a restart forgets what was on disk", _restarts_forget),

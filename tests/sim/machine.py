@@ -46,6 +46,8 @@ class Disk:
     loop: Loop
     written: Callable[[CooldownRow], None] = lambda _: None
     rows: dict[tuple[str, str], CooldownRow] = field(default_factory=dict)
+    in_use: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Provider -> its accounts in use."""
     _waiting: list[Timer] = field(default_factory=list)
 
     def save(self, row: CooldownRow) -> None:

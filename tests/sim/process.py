@@ -121,6 +121,8 @@ class Process:
         self.scope = ScopeLearner()
         self.patience = Patience()
         self.pools = {name: Pool(provider, self._priority(provider)) for name, provider in providers.items()}
+        for name, pool in self.pools.items():
+            pool.priority.restore(disk.in_use.get(name, {}))
         self._known = KnownRows()
         self._read_disk()
         watch.booted(self.health, self.accounts)
@@ -188,7 +190,9 @@ class Process:
 
     def _attempts(self, request: Request, pool: Pool, seen: Seen, dispatch: Dispatch, bell: Bell) -> Steps[End]:
         while True:
-            step = dispatch.next(self.machine.monotonic())
+            now = self.machine.monotonic()
+            seen.home = None if dispatch.tie is None else dispatch.tie.home(now)
+            step = dispatch.next(now)
             self.watch.stepped(seen, step)
             self._may_die()
             if isinstance(step, Pause):
@@ -211,6 +215,7 @@ class Process:
         outcome, kind = yield from self._outcome(plan, request, pool, dispatch)
         before = self._block(name, seen)
         dispatch.ended(outcome, self.machine.monotonic())
+        self.disk.in_use[request.provider] = self.pools[request.provider].priority.in_use  # in_use.InUse
         self.watch.ended(seen, Try(name, kind, plan, outcome), before)
         self._may_die()
         return plan if outcome.ok else None

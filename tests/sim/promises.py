@@ -12,6 +12,7 @@ from mitm_balancer.core.dispatch import Attempt, Pause, Queue, Stop
 from mitm_balancer.core.enough import SERVER_EXTRA
 from mitm_balancer.core.health import ALL_MODELS, Block
 from mitm_balancer.core.priority import TargetInfo, allows
+from mitm_balancer.core.ramp import STEP
 from sim.pace import within_budget
 from sim.plan import Kind
 from sim.seen import Seen, Try
@@ -24,6 +25,8 @@ EPSILON = 1e-6
 
 SLACK = 1e-3
 """Seconds: unix times are floats with a grain of 2e-7 s, and sleepers wake a little late."""
+
+LONG_AGO = 1e9
 
 MOST_PAUSES = 20
 """In a row: a backoff, and one hold per account and cooldown that ends meanwhile."""
@@ -47,6 +50,7 @@ def on_attempt(watch: Watch, seen: Seen, step: Attempt) -> None:
     p5_never_billed_twice_in_silence(watch, seen, step)
     p6_a_request_fault_is_returned(watch, seen, step)
     p8_nobody_comes_before_the_reset(watch, seen, step)
+    ramp_nobody_is_stampeded(watch, seen, step)
 
 
 def on_pause(watch: Watch, seen: Seen, step: Pause) -> None:
@@ -186,6 +190,15 @@ def p6_no_probe_is_stuck(watch: Watch, seen: Seen) -> None:
         block = watch.health.blocked(target.name, seen.model, now)
         if block is not None and block.breaker and block.until == now and not watch.in_flight(target.name):
             raise Broken("P6", f"{target.name} waits for a probe that nobody makes")
+
+
+def ramp_nobody_is_stampeded(watch: Watch, seen: Seen, step: Attempt) -> None:
+    """An account that takes over gets one request at once, and one more each quarter of a second."""
+    name = step.target.name
+    began, had = watch.taken_over.get(name, (-LONG_AGO, 0))
+    passed, holds = watch.now - began, watch.holding(name)
+    if holds > had + passed / STEP + SLACK:
+        raise Broken("RAMP", f"{holds + 1} at once on {name}, which had {had} {passed:.3f} s before")
 
 
 # -- P8 -----------------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ class Scenario:
     """Seconds between turns."""
     rest: float = 2.0
     """Hours between stretches of work."""
+    agents: tuple[int, int] = (2, 4)
     parallel: int = 1
     impatience: float = 0.03
     """Share of requests whose client hangs up after some seconds."""
@@ -52,6 +53,10 @@ SCENARIOS: dict[str, Scenario] = {
     "crashes": Scenario(
         days=4, scarce=0.6, crash_per_step=0.02, mishaps=20,
         weather=Weather(SERVERS, account_rate=4, sporadic=0.01),
+    ),
+    "crowd": Scenario(
+        days=0.3, scarce=6, accounts=(2, 4), agents=(20, 60), think=30, rest=1, parallel=3,
+        weather=Weather(SERVERS, account_rate=6, sporadic=0.005),
     ),
     "everything": Scenario(
         days=4, scarce=1.0, crash_per_step=0.004, mishaps=8, parallel=3,
@@ -85,7 +90,7 @@ def draw_accounts(scenario: Scenario, provider: str, rng: Random) -> dict[str, Q
 def draw_habits(scenario: Scenario, rng: Random) -> list[Habit]:
     """Who works."""
     habits = []
-    for _ in range(rng.randint(2, 4)):
+    for _ in range(rng.randint(*scenario.agents)):
         provider = "openai" if rng.random() < scenario.keys else "anthropic"
         models = rng.choice((("opus",), ("sonnet",), ("opus", "sonnet", "haiku")))
         think, rest = scenario.think * rng.uniform(0.3, 2), scenario.rest * rng.uniform(0.3, 2) * HOUR

@@ -58,6 +58,8 @@ class Seen:
     provider_wide: bool = False
     """At the end of the last attempt it was the provider, as everybody can see who knows all failures (P3)."""
     server_extras: int = 0
+    home: str | None = None
+    """The account of its session when the last step was decided."""
     committed: bool = False
 
     @property

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mitm_balancer.core import health as core_health
 from mitm_balancer.core.dispatch import Attempt, Pause, Queue, Step
 from mitm_balancer.core.health import Block, Health
+from mitm_balancer.core.ramp import STEP
 from mitm_balancer.core.verdict import Sent
 from mitm_balancer.store.rows import CooldownRow
 from sim import promises
@@ -25,6 +26,9 @@ _LONGEST = {
     Kind.NO_MODEL: core_health.MODEL_DEFAULT,
 }
 """Seconds for which a refusal without a stated wait may bench (DESIGN section 5)."""
+
+LONGEST_RAMP = 8 * STEP
+"""Seconds until an account with the largest limit in use here is filled."""
 
 WINDOW = 10.0
 """P3."""
@@ -61,6 +65,8 @@ class Watch:
         self.open: dict[int, Seen] = {}
         self.health: Health | None = None
         self.steps = 0
+        self.taken_over: dict[str, tuple[float, int]] = {}
+        """When an account that was not the one in use began to take over, and what it had to do then."""
 
     @property
     def now(self) -> float:
@@ -78,6 +84,7 @@ class Watch:
         self.failures.clear()
         self.pace.clear()
         self.open.clear()
+        self.taken_over.clear()
         self.known = {key: [self._survived(entry)] for key, entry in self.on_disk.items()}
         for name in accounts:
             promises.p8_cooldowns_hold(self, name)
@@ -95,6 +102,7 @@ class Watch:
         if isinstance(step, Attempt):
             self.note("#{} attempt {} with {}: {}", seen.number, step.number, step.target.name, step.because)
             self._paid(seen, step.target.name)
+            self._takes_over(seen, step.target.name)
             promises.on_attempt(self, seen, step)
             seen.current, seen.paused, seen.pauses = step.target.name, False, 0
             seen.since_pause.add(step.target.name)
@@ -182,8 +190,25 @@ class Watch:
         """True seconds from which no refusal is a reason to leave it out."""
         return max((entry.latest for entry in self.about(name, model)), default=0.0)
 
+    def holding(self, name: str) -> int:
+        """Requests that have a lease there: under way, or being answered."""
+        return sum(
+            seen.current == name or (seen.committed and seen.accounts[-1] == name) for seen in self.open.values()
+        )
+
     def in_flight(self, name: str) -> int:
         return sum(seen.current == name for seen in self.open.values())
+
+    def _takes_over(self, seen: Seen, name: str) -> None:
+        """Does work go over to another account than the one in use?"""
+        order = seen.priority
+        active = order.active_for(seen.model)
+        if active is None or order.strategy.spreads or name in (active, seen.home):
+            return
+        if order.around.known.load.at_limit(active):
+            return  # it is full, and not left
+        if self.now - self.taken_over.get(name, (-LONGEST_RAMP, 0))[0] >= LONGEST_RAMP:
+            self.taken_over[name] = (self.now, self.holding(name))
 
     def _keep(self, key: tuple[str, str], entry: Known) -> None:
         entries = [old for old in self.known.get(key, ()) if old.latest > self.now]

@@ -85,14 +85,15 @@ class Admission:
 
     def takes_over(self, name: str, now: float) -> None:
         """The account in use was left, and this one is next: it is filled step by step."""
-        self.ramps.begin(name, self.running(name), now)
+        if self.running(name) + 1 < self._most(name):
+            self.ramps.begin(name, self.running(name), now)
 
     def climb(self, now: float) -> None:
         """Time has passed: those that take over may have more."""
         if not self.ramps.allowed or not self.ramps.climb(now):
             return
         for name, allowed in list(self.ramps.allowed.items()):
-            if allowed >= self.limits.get(name, self.policy.concurrency_limit):
+            if allowed >= self._most(name):
                 self.ramps.end(name)
         self.offer()
 
@@ -161,6 +162,9 @@ class Admission:
             lines = [tickets for line, tickets in self._queue.items() if line[0] is background]
             for rank in range(max(map(len, lines), default=0)):
                 yield from (tickets[rank] for tickets in lines if rank < len(tickets))
+
+    def _most(self, name: str) -> int:
+        return self.limits.get(name, self.policy.concurrency_limit)
 
     def _slot(self, ticket: Ticket) -> str | None:
         if ticket.wants is None:

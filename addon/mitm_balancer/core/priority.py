@@ -176,7 +176,9 @@ class Priority(Order):
     def takes_over(self, name: str, model: str, *, failover: bool) -> bool:
         active = self.active_for(model)
         changes = failover if active is None else active != name
-        return changes and not self.strategy.spreads and name in self._numbers
+        if not changes or self.strategy.spreads or name not in self._numbers:
+            return False
+        return active is None or not self.around.known.load.at_limit(active)  # else it has enough, and is not left
 
     def adopt(self, old: Priority | None) -> None:
         """Go on where the one before a reload stopped: the active account if it is still there, turns and shares."""
