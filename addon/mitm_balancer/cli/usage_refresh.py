@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,16 +10,13 @@ from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.credentials import CredentialError, resolve
 from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.bookkeeping import Bookkeeper
+from mitm_balancer.cli import outside
 from mitm_balancer.cli.board import Line
-from mitm_balancer.cli.clientenv import MARK
 from mitm_balancer.config import Config, Stored
 from mitm_balancer.polling import Polls
 from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.roster import merge
 from mitm_balancer.store import Store
-from mitm_balancer.upstream.base import Origin
-from mitm_balancer.upstream.dial import Via, parse_proxy, proxy_from_environment
-from mitm_balancer.upstream.pool import Pool
 from mitm_balancer.usage.book import Book
 
 WAIT = 30.0
@@ -49,7 +45,7 @@ async def _ourselves(home: Path, config: Config, store: Store, names: Sequence[s
                 problems[spec.name] = str(e)
     flags = store.account_flags()
     off = {name for name, of_name in flags.items() if of_name.get("disabled")}
-    pool, book = Pool(via=_way_out), Book()
+    pool, book = outside.pool(), Book()
     polls = Polls(
         pool,
         book,
@@ -67,10 +63,3 @@ async def _ourselves(home: Path, config: Config, store: Store, names: Sequence[s
     finally:
         await pool.aclose()
     return outcome | problems
-
-
-def _way_out(origin: Origin) -> Via | None:
-    """The operator's own proxy. Not ours, which the environment may still name and which does not run."""
-    mark = os.environ.get(MARK)
-    via = proxy_from_environment(origin)
-    return None if via is None or (mark and via == parse_proxy(mark)) else via

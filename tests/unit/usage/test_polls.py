@@ -249,3 +249,17 @@ def test_a_gateways_credential_goes_to_the_gateway() -> None:
 def test_an_answer_names_the_wait_it_asks_for() -> None:
     assert Answer(429, {"retry-after-ms": "1500"}, b"", NOW).retry_after == 1.5
     assert Answer(429, {}, b"", NOW).retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("", "https://api.example/v1/usage"),
+        ("https://g.example", "https://g.example/v1/usage"),
+        ("https://g.example/v1", "https://g.example/v1/usage"),
+        ("https://g.example/openai/v1/", "https://g.example/openai/v1/usage"),
+        ("https://g.example/v2", "https://g.example/v2/v1/usage"),
+    ],
+)
+def test_a_base_that_holds_the_version_holds_it_once(base: str, url: str) -> None:
+    assert account("openai", base=base).url("https://api.example", "/v1/usage") == url

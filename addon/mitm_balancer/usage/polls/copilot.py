@@ -73,7 +73,7 @@ def _failed(tried: list[Answer], statuses: str) -> Finding:
 
 def _question(subject: Subject, token: Secret, path: str) -> Question:
     return Question(
-        f"{_origin(subject)}{path}",
+        subject.url(GITHUB, path) if not subject.is_paced else f"{_origin(subject)}{path}",
         (
             ("Accept", "application/vnd.github+json"),
             ("Authorization", f"Bearer {token.reveal()}"),
@@ -84,8 +84,6 @@ def _question(subject: Subject, token: Secret, path: str) -> Question:
 
 def _origin(subject: Subject) -> str:
     """GitHub's API; that of a company's own GitHub stands on `api.` of its domain (UNVERIFIED in wire-facts)."""
-    if not subject.is_paced:
-        return subject.base
     enterprise = subject.identity.get("enterprise_url", "").removeprefix("https://").strip("/")
     return f"https://api.{enterprise.removeprefix('api.')}" if enterprise else GITHUB
 

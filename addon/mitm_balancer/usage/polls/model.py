@@ -53,8 +53,18 @@ class Subject:
         return (self.secret,) if self.refresh is None else (self.secret, self.refresh)
 
     def url(self, origin: str, path: str) -> str:
-        """A question to the host that serves its requests: its own base, else the vendor's `origin`."""
-        return f"{(self.base or origin).rstrip('/')}{path}"
+        """A question to the host that serves its requests: its own base, else the vendor's `origin`.
+
+        What the end of the base and the beginning of the path share stands once, as in the attempts.
+        """
+        base = self.base.rstrip("/") or origin
+        have = urlsplit(base).path.strip("/").split("/")
+        want = path.lstrip("/").split("/")
+        for size in range(min(len(have), len(want) - 1), 0, -1):
+            if have[-size:] == want[:size]:
+                want = want[size:]
+                break
+        return "/".join([base, *want])
 
 
 @dataclass(frozen=True, slots=True)
