@@ -50,7 +50,8 @@ async def test_a_running_proxy_asks_and_keeps_it(fake: FakeProvider, launch: Lau
     _serve(fake, 2.5)
     proxy = await launch(config(*_accounts(fake)))
     assert _asked(fake) == 0, "an account with its own base_url is asked only when somebody wants it"
-    code, out, _ = await _usage(proxy.home, "--refresh", "--json")
+    code, out, err = await _usage(proxy.home, "--refresh", "--json")
+    assert not err, err
     assert (code, json.loads(out)["refresh"]["by"]) == (0, "proxy")
     assert "No usage service registered for groq" in json.loads(out)["refresh"]["not_asked"]["groq/g"]
     main = _account(out)

@@ -9,6 +9,7 @@ import argparse
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from mitm_balancer.cli.bus import opened
 from mitm_balancer.cli.look import take
@@ -104,7 +105,7 @@ def _json(
             "version": VERSION,
             "at": picture.at,
             "home": picture.home,
-            "proxy": picture.proxy,
+            "proxy": asdict(picture.proxy) if picture.proxy is not None else None,
             "problems": list(picture.problems),
             "refresh": {"by": by, "not_asked": {name: why for name, why in outcome.items() if why}} if by else None,
             "accounts": [as_json(account, providers, picture.at) for account in chosen],
