@@ -13,7 +13,7 @@ from mitm_balancer import overrides
 from mitm_balancer.config import AccountSpec, Config
 from mitm_balancer.core.operator import WORDS
 from mitm_balancer.ops.events import EventType
-from mitm_balancer.targets import Named, find
+from mitm_balancer.targets import Named, UnknownTargetError, find
 
 type Flags = Mapping[str, Mapping[str, str | bool | None]]
 
@@ -120,6 +120,21 @@ def switch(board: Board, on: bool) -> Report:
         return Report(verb, (f"balancing is {verb} already: {effect}",))
     board.add_event(EventType.OPERATOR_SWITCHED, "", f"balancing switched {verb} by the operator")
     return Report(verb, (f"balancing is {verb}: {effect}",), changed=(overrides.BALANCING,))
+
+
+def use(board: Board, target: str, at: float) -> Report:
+    """New work of its provider goes to this account; sessions stay where they are. `at`: wall-clock seconds."""
+    named = find(target, _names(board.config))
+    if named.is_provider:
+        raise UnknownTargetError(f"{named.name} is a provider; say which account: {', '.join(named.accounts)}")
+    provider, settings = named.name.partition("/")[0], board.settings()
+    # In this order: with the time first, the choice before this one would be obeyed once more.
+    for key, value in ((overrides.ACTIVE, named.name), (overrides.ACTIVE_AT, at)):
+        found = settings.get(key)
+        board.set_setting(key, {**(found if isinstance(found, dict) else {}), provider: value})
+    board.add_event(EventType.ACCOUNT_ACTIVATED, named.name, f"{named.name} is now used")
+    lines = (f"{named.name} is used from now on; sessions that are under way stay where they are",)
+    return Report("use", lines, named.name, (named.name,), _still_out(board, named))
 
 
 def serving(spec: AccountSpec, flags: Flags) -> str:

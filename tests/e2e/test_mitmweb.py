@@ -34,6 +34,21 @@ class Web:
         )
         return await asyncio.to_thread(lambda: urllib.request.urlopen(request, timeout=5).read())
 
+    async def command(self, name: str, *arguments: str) -> Any:
+        """What the command bar does: the token of the page's cookie goes back in a header."""
+        page = urllib.request.Request(f"http://127.0.0.1:{self.port}/", headers={"Authorization": f"Bearer {TOKEN}"})
+        cookie = (await asyncio.to_thread(lambda: urllib.request.urlopen(page, timeout=5))).headers["set-cookie"]
+        (token,) = re.findall(r"_mitmproxy_xsrf=([^;]+)", cookie)
+        headers = {
+            "Authorization": f"Bearer {TOKEN}",
+            "Cookie": f"_mitmproxy_xsrf={token}",
+            "X-XSRFToken": token,
+            "Content-Type": "application/json",
+        }
+        body = json.dumps({"arguments": arguments}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/commands/{name}", body, headers)
+        return json.loads(await asyncio.to_thread(lambda: urllib.request.urlopen(request, timeout=5).read()))
+
     async def flows(self, count: int) -> list[dict[str, Any]]:
         """At least so many, once they are there and over."""
         async with asyncio.timeout(5):
@@ -125,3 +140,18 @@ async def test_both_attempts_are_there_with_their_story_and_without_a_key(fake: 
     for data in seen:
         for secret in (key_of("anthropic0"), key_of("anthropic1"), "CLIENT-OWN"):
             assert secret.encode() not in data, re.findall(rb".{80}%s" % secret.encode(), data)
+
+
+async def test_the_command_bar_has_the_operators_verbs(fake: FakeProvider, web: Web) -> None:
+    """A command is listed with its help, does its work at once, and tells a mistake."""
+    listed = json.loads(await web.get("/commands"))
+    assert listed["balancer.pause"]["parameters"][0]["type"] == "account"
+    assert "no new work" in listed["balancer.pause"]["help"]
+
+    done = await web.command("balancer.pause", "anthropic0")
+    assert done["value"][0].startswith("anthropic/anthropic0 is paused")
+    async with await web.proxy.dial(ANTHROPIC.host) as client:
+        assert told(await client.request(*ANTHROPIC.request(stream=True))) == ("anthropic1", 1)
+    assert (await web.command("balancer.accounts.list"))["value"][0][:2] == ["anthropic/anthropic0", "paused"]
+    assert "did you mean anthropic0" in (await web.command("balancer.resume", "antropic0"))["error"]
+    await web.command("balancer.resume", "anthropic0")

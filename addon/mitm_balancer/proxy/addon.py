@@ -25,6 +25,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from mitm_balancer.proxy import contentview, wire
 from mitm_balancer.proxy.call import Call
+from mitm_balancer.proxy.commands import Commands, Operated
 from mitm_balancer.proxy.hooks import Hooks
 from mitm_balancer.proxy.outlet import FlowOutlet
 from mitm_balancer.proxy.runs import Runs
@@ -46,7 +47,7 @@ class Settings:
     home: str
 
 
-class Backend(Protocol):
+class Backend(Operated, Protocol):
     """What the composition root makes (app.App)."""
 
     runtime: Runtime
@@ -84,6 +85,7 @@ class BalancerAddon:
 
     def load(self, loader: Loader) -> None:
         contentview.register()
+        Commands(lambda: self.backend).register(loader)
         loader.add_option(
             "balancer_config",
             str,
