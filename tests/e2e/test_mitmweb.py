@@ -35,10 +35,8 @@ class Web:
         return await asyncio.to_thread(lambda: urllib.request.urlopen(request, timeout=5).read())
 
     async def command(self, name: str, *arguments: str) -> Any:
-        """What the command bar does: the token of the page's cookie goes back in a header."""
-        page = urllib.request.Request(f"http://127.0.0.1:{self.port}/", headers={"Authorization": f"Bearer {TOKEN}"})
-        cookie = (await asyncio.to_thread(lambda: urllib.request.urlopen(page, timeout=5))).headers["set-cookie"]
-        (token,) = re.findall(r"_mitmproxy_xsrf=([^;]+)", cookie)
+        """What the command bar does: the token of its cookie stands in a header as well."""
+        token = "0" * 32
         headers = {
             "Authorization": f"Bearer {TOKEN}",
             "Cookie": f"_mitmproxy_xsrf={token}",
