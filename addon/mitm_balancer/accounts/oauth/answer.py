@@ -21,6 +21,9 @@ from mitm_balancer.secrets import Secret
 MAX_LIFE = 400 * 24 * 3600.0
 """Seconds: the longest known access token lives a year (wire-facts 1.6); a longer one is a broken answer."""
 
+LIFE = "life"
+"""Word of `Credential.extra`: seconds that the access token was given for."""
+
 EXCHANGED_LIFE = 25 * 60.0
 """Seconds: the shortest that is known of an exchanged token (wire-facts 4.6), for an answer that says nothing."""
 
@@ -97,6 +100,7 @@ def _renewed(service: TokenService, old: Credential, body: Any, *, server_now: f
     if life is None and exchange:
         life = EXCHANGED_LIFE
     expires_at = None if life is None else now + life
+    extra |= {} if life is None else {LIFE: f"{life:.0f}"}
     return Renewed(
         dataclasses.replace(
             old, secret=Secret(token), refresh=refresh, expires_at=expires_at, identity=identity, extra=extra

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 
 from mitm_balancer.accounts.model import StoredAccount
 from mitm_balancer.accounts.oauth import request, rules
+from mitm_balancer.accounts.oauth.answer import LIFE
 from mitm_balancer.accounts.oauth.outcome import Fresh, NeedsLogin, NotNow, Renewal
 from mitm_balancer.accounts.oauth.services import SERVICES
+from mitm_balancer.core import resets
 
 QUIET = 300.0
 """Seconds after a refresh in which a clock that says "it is time" is not believed."""
@@ -60,7 +62,7 @@ class Memory:
         known = self._of(account)
         if self.clock() < known.not_before:
             return False
-        return rules.due(_ends(account), account.updated_at, known.share, self.wall())
+        return rules.due(_ends(account), _life(account), known.share, self.wall())
 
     def refused(self, account: StoredAccount) -> Renewal | None:
         """The answer to a wish that makes no sense now."""
@@ -100,9 +102,9 @@ class Memory:
 
     def _quiet(self, account: StoredAccount) -> bool:
         """Whether it is too young to have ended. One that lives for a few minutes only is soon believed to have."""
-        ends = _ends(account)
-        life = QUIET if ends is None else max(0.0, ends - account.updated_at) / 2
-        return self._age(account) < min(QUIET, max(life, rules.BACKOFF_FIRST))
+        life = _life(account)
+        half = QUIET if life is None else max(life / 2, rules.BACKOFF_FIRST)
+        return self._age(account) < min(QUIET, half)
 
     def _of(self, account: StoredAccount) -> _Known:
         known = self._known.get(account.id)
@@ -114,6 +116,14 @@ class Memory:
 def renewable(account: StoredAccount) -> bool:
     """Whether the account has a login that renews itself."""
     return request.renewable(SERVICES.get(account.provider), account.credential)
+
+
+def _life(account: StoredAccount) -> float | None:
+    """Seconds that the access token was given for; of one that another program was given, at least what was left."""
+    if account.credential is None or account.credential.expires_at is None:
+        return None
+    stated = resets.number(account.credential.extra.get(LIFE, ""))
+    return stated if stated is not None else account.credential.expires_at - account.updated_at
 
 
 def _ends(account: StoredAccount) -> float | None:

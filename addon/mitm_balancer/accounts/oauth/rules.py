@@ -60,7 +60,7 @@ def may_use(service: TokenService, use: Use | None, now: float) -> tuple[May, st
         return May.YES, ""
     if use.dead:
         return May.NO, use.dead
-    if use.tries < 2 and 0 <= now - use.at <= service.grace:
+    if use.tries < 2 and 0 <= now - use.at < service.grace:
         return May.YES, ""
     return May.NO, LOST
 
@@ -73,11 +73,9 @@ def ahead(life: float | None, share: float) -> float:
     return min(max(AHEAD, part), life / 2)
 
 
-def due(expires_at: float | None, issued_at: float, share: float, now: float) -> bool:
+def due(expires_at: float | None, life: float | None, share: float, now: float) -> bool:
     """Whether it is time to renew a token that ends then; one whose end is unknown is renewed when it is refused."""
-    if expires_at is None:
-        return False
-    return now >= expires_at - ahead(expires_at - issued_at, share)
+    return expires_at is not None and now >= expires_at - ahead(life, share)
 
 
 def expired(expires_at: float | None, now: float) -> bool:
