@@ -59,6 +59,8 @@ def main(args: argparse.Namespace) -> int:
         print_json({"account": saved.name, "kind": saved.kind, "new": known is None, "expires_at": saved.expires_at})
     elif known is not None:
         print(f"{saved.name} has a new login")
+        if alias is not None and alias != saved.alias:
+            print(f"it keeps its name: {own_command()} accounts rename {saved.name} {alias} changes that")
     else:
         print(f"{saved.name} is stored, sealed; see whether it works: {own_command()} accounts test {saved.name}")
     return 0

@@ -32,9 +32,10 @@ class Client:
 CLAUDE = Client("claude", "claude", ("auth", "login"), "npm install -g @anthropic-ai/claude-code")
 CODEX = Client("codex", "codex", ("login",), "npm install -g @openai/codex", remote=("--device-auth",))
 GEMINI = Client(
-    "gemini", "gemini", (), "npm install -g @google/gemini-cli",
+    "gemini", "gemini", ("--skip-trust",), "npm install -g @google/gemini-cli",
     env=(("GOOGLE_GENAI_USE_GCA", "true"), ("GEMINI_FORCE_FILE_STORAGE", "true")),
     remote_env=(("NO_BROWSER", "true"),),
+    files=((".gemini/settings.json", '{"security": {"auth": {"selectedType": "oauth-personal"}}}\n'),),
     advice="Gemini CLI starts; leave it with /quit once you are logged in",
 )  # fmt: skip
 COPILOT = Client(
