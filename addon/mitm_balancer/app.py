@@ -164,6 +164,7 @@ class App:
             self.runtime.recorder.event,
             self._disabled,
             self._bookkeeper.save,
+            self._ended,
         )
         self.merged = self.effective = config
         """`merged` has the stored accounts in it; `effective` is what counts, with what commands have set over it."""
@@ -287,6 +288,9 @@ class App:
 
     def _at_rest(self, account: StoredAccount) -> bool:
         return self.runtime.around.states.of(account.name, account.provider) == "disabled"
+
+    def _ended(self, name: str) -> bool:
+        return self.runtime.logins.expired(name)
 
     def _obey_choices(self) -> None:
         """New work goes to the account that the user chose; once, because a failover may move it on."""

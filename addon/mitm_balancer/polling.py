@@ -84,14 +84,16 @@ class Polls:
         event: Callable[[EventType, str, str], None],
         disabled: Callable[[AccountSpec], bool] = lambda _: False,
         write: Callable[[], None] = lambda: None,
+        ended: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """`disabled`: whether the operator has switched an account off. `write` hands the book to the store."""
+        """`disabled`: whether the operator has switched an account off. `write` hands the book to the store. `ended`:
+        whether an account's token has."""
         self._book, self._store, self._event = book, store, event
         self._disabled, self._write = disabled, write
         self._known: dict[str, str] = {}
         """Confidence of each account's last snapshot: only a change is an event."""
         self._restored = False
-        self.poller = Poller(over(upstream), self._keep, heard=self._heard, spawn=spawn, rng=_JITTER)
+        self.poller = Poller(over(upstream), self._keep, heard=self._heard, ended=ended, spawn=spawn, rng=_JITTER)
 
     def pace(
         self, config: Config, secret: Callable[[AccountSpec], Secret | None], stored: Iterable[StoredAccount]

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from e2e.conftest import Launch
 from e2e.harness import BIN, account, bare_environment, config
+from mitm_balancer.accounts.book import AccountBook
+from mitm_balancer.accounts.model import AccountSettings, Credential
+from mitm_balancer.accounts.vault import Vault
+from mitm_balancer.secrets import Secret
+from mitm_balancer.store import Store
 from mitm_balancer.testing import FakeProvider, steps
+from mitm_balancer.testing.ledger import Record
+from mitm_balancer.testing.tokens import TokenEndpoint
 
 CANARY = "sk-or-v1-canary-0123456789"
 PATH = "/api/v1/key"
@@ -86,3 +96,45 @@ async def test_without_a_proxy_the_command_asks_itself(tmp_path: Path) -> None:
         assert "it was asked just now" in json.loads(out)["refresh"]["not_asked"]["openrouter/main"]
         code, out, _ = await _usage(home, "--json")
         assert (_account(out)["used_percent"], _asked(fake)) == (90.0, 1)
+
+
+async def test_without_a_proxy_a_login_that_has_ended_is_renewed_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One refresh, the new pair is on disk, and the poll goes out with the new token; nothing shows either."""
+    monkeypatch.setenv("BALANCER_VAULT", "file")
+    home = tmp_path / "home"
+    async with FakeProvider({}, ca=None) as fake:
+        tokens = TokenEndpoint(fake)
+        given = tokens.login("work")
+        tokens.end_access("work")
+        store = Store.open(home)
+        book = AccountBook(store, Vault.open(home))
+        credential = Credential(
+            "oauth", Secret(given.access), Secret(given.refresh), time.time() - 60, extra={"token_url": tokens.url}
+        )
+        book.save("codex", "work", credential, "login", AccountSettings(base_url=fake.url))
+        store.close()
+
+        def usage(record: Record) -> steps.Step:
+            if record.label != "work":
+                return steps.unauthorized()
+            data = {"plan_type": "plus", "rate_limit": {"primary_window": {"used_percent": 24}}}
+            return steps.status(200, json.dumps(data))
+
+        fake.route("GET", "/backend-api/wham/usage", usage)
+        code, out, err = await _usage(home, "--refresh", "--json")
+        assert code == 0, err
+        assert _account(out, "codex/work")["poll"]["message"] == "OpenAI ChatGPT usage fetched."
+        assert (_account(out, "codex/work")["plan"], _account(out, "codex/work")["used_percent"]) == (
+            "ChatGPT Plus",
+            24.0,
+        )
+        assert tokens.reuses == 0
+        store = Store.open(home)
+        found = AccountBook(store, Vault.open(home)).find("codex/work")
+        store.close()
+        assert found is not None
+        assert found.generation == 2
+        for secret in (given.access, given.refresh):
+            assert secret not in out + err

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.credentials import CredentialError, resolve
+from mitm_balancer.accounts.model import StoredAccount
+from mitm_balancer.accounts.oauth.memory import renewable
+from mitm_balancer.accounts.oauth.outcome import Fresh, NeedsLogin
+from mitm_balancer.accounts.oauth.refresher import Refresher
 from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.bookkeeping import Bookkeeper
 from mitm_balancer.cli import outside
@@ -17,10 +21,14 @@ from mitm_balancer.polling import Polls
 from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.roster import merge
 from mitm_balancer.store import Store
+from mitm_balancer.upstream.pool import Pool
 from mitm_balancer.usage.book import Book
 
 WAIT = 30.0
 """Seconds that a proxy has: one account's questions may take 20, four accounts are asked at once."""
+
+FINISH = 30.0
+"""Seconds for a renewal that is under way: an answer that nobody reads would cost a login."""
 
 
 def refresh(home: Path, config: Config, store: Store, names: Sequence[str]) -> tuple[Mapping[str, str], str]:
@@ -33,10 +41,17 @@ def refresh(home: Path, config: Config, store: Store, names: Sequence[str]) -> t
 
 
 async def _ourselves(home: Path, config: Config, store: Store, names: Sequence[str]) -> Mapping[str, str]:
-    stored = AccountBook(store, Vault.open(home)).all()
+    pool = outside.pool()
+    try:
+        return await _over(pool, home, config, store, names)
+    finally:
+        await pool.aclose()
+
+
+async def _over(pool: Pool, home: Path, config: Config, store: Store, names: Sequence[str]) -> Mapping[str, str]:
+    stored, problems = await _renewed(AccountBook(store, Vault.open(home)), store, pool, home, names)
     merged, _ = merge(config, stored)
     secrets = {a.name: a.credential.secret for a in stored if a.credential is not None}
-    problems: dict[str, str] = {}
     for spec in merged.accounts:
         if spec.name in names and spec.enabled and not isinstance(spec.credential, Stored):
             try:
@@ -45,7 +60,7 @@ async def _ourselves(home: Path, config: Config, store: Store, names: Sequence[s
                 problems[spec.name] = str(e)
     flags = store.account_flags()
     off = {name for name, of_name in flags.items() if of_name.get("disabled")}
-    pool, book = outside.pool(), Book()
+    book = Book()
     polls = Polls(
         pool,
         book,
@@ -55,11 +70,28 @@ async def _ourselves(home: Path, config: Config, store: Store, names: Sequence[s
         lambda spec: bool(off & {spec.name, spec.provider}),
         Bookkeeper(book, store).save,
     )
-    try:
-        polls.pace(merged, lambda spec: secrets.get(spec.name), stored)
-        await polls.begin()
-        outcome = await polls.poller.refresh([name for name in names if name not in problems])
-        await polls.written()
-    finally:
-        await pool.aclose()
+    polls.pace(merged, lambda spec: secrets.get(spec.name), stored)
+    await polls.begin()
+    outcome = await polls.poller.refresh([name for name in names if name not in problems])
+    await polls.written()
     return outcome | problems
+
+
+async def _renewed(
+    book: AccountBook, store: Store, pool: Pool, home: Path, names: Sequence[str]
+) -> tuple[list[StoredAccount], dict[str, str]]:
+    """The stored accounts, those in question with a token that has not ended; and why some have none."""
+
+    async def heard() -> None:
+        """Nobody else is to be told: the accounts are read again below."""
+
+    refresher = Refresher(book, store, pool, home, spawn, heard)
+    ended = [a for a in book.all() if a.name in names and renewable(a) and refresher.memory.expired(a)]
+    results = await asyncio.gather(*(refresher.renew(account) for account in ended))
+    await refresher.finish(FINISH)
+    problems = {
+        account.name: str(result) if isinstance(result, NeedsLogin) else f"its token has ended: {result.reason}"
+        for account, result in zip(ended, results, strict=True)
+        if not isinstance(result, Fresh)
+    }
+    return book.all(), problems

@@ -23,7 +23,12 @@ from mitm_balancer.store import Store, StoreError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("accounts", nargs="*", metavar="ACCOUNT", help="provider/alias, an alias, or a provider")
+    from mitm_balancer.cli.completing import complete_targets  # noqa: PLC0415 - only when words are completed
+
+    names = parser.add_argument(
+        "accounts", nargs="*", metavar="ACCOUNT", help="provider/alias, an alias, or a provider"
+    )
+    names.completer = complete_targets  # type: ignore[attr-defined]
     parser.add_argument("--refresh", action="store_true", help="ask the providers now")
     parser.add_argument("--json", action="store_true", help="as one JSON object")
 

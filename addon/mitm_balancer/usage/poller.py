@@ -76,13 +76,15 @@ class Poller:
         tell: Callable[[Result], None],
         *,
         heard: Callable[[str], float | None] = lambda _: None,
+        ended: Callable[[str], bool] = lambda _: False,
         spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
         rng: random.Random,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`heard` is the age in seconds of the newest limit header of an account."""
-        self._ask, self._tell, self._heard, self._spawn = ask, tell, heard, spawn
+        """`heard` is the age in seconds of the newest limit header of an account; `ended`: its token has, so that it
+        makes no sense to ask before that is renewed."""
+        self._ask, self._tell, self._heard, self._ended, self._spawn = ask, tell, heard, ended, spawn
         self._rng, self._wall, self._monotonic = rng, wall, monotonic
         self._subjects: dict[str, Subject] = {}
         self._paces: dict[str, _Pace] = {}
@@ -130,6 +132,8 @@ class Poller:
             if age is not None and age < poll.quiet:
                 pace.due = now + poll.quiet - age
                 continue
+            if self._ended(name):
+                continue
             self._start(subject, poll, wished=False)
 
     async def refresh(self, names: Iterable[str]) -> dict[str, str]:
@@ -152,6 +156,8 @@ class Poller:
             return "it is disabled, or has no credential to ask with"
         if poll_of(subject.provider) is None:
             return reason(subject.provider)
+        if self._ended(name):
+            return "its access token has ended, and is being renewed"
         left = self._paces[name].earliest - self._monotonic()
         if left > 0 and name not in self._running:
             return f"it was asked just now, or its provider said wait: again in {left:.0f} s"

@@ -28,12 +28,14 @@ class World:
         self.asked: list[Question] = []
         self.results: list[Result] = []
         self.heard: dict[str, float] = {}
+        self.ended: set[str] = set()
         self.gate: asyncio.Event | None = None
         self.tasks: list[asyncio.Task[None]] = []
         self.poller = Poller(
             self._ask,
             self.results.append,
             heard=self.heard.get,
+            ended=lambda name: name in self.ended,
             spawn=self._spawn,
             rng=random.Random(1),
             wall=lambda: self.now + self.shift,
@@ -148,6 +150,15 @@ async def test_a_renewed_token_of_an_account_that_works_changes_nothing() -> Non
     await world.run(20)
     world.poller.configure([account("codex", "renewed")], EVERY)
     assert await world.run(200) == []
+
+
+async def test_a_token_that_has_ended_is_not_sent() -> None:
+    world = World(CODEX)
+    world.ended.add(CODEX.name)
+    assert await world.run(1000) == []
+    assert "being renewed" in (await world.poller.refresh([CODEX.name]))[CODEX.name]
+    world.ended.clear()
+    assert len(await world.run(20)) == 1
 
 
 async def test_one_at_a_time_per_account_and_few_in_all() -> None:
