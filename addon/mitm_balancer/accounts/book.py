@@ -337,7 +337,7 @@ class AccountBook:
                 found = self._store.transact(work)
                 break
             except StoreError as error:
-                if tries == TRIES or not _is_busy(error):
+                if tries == TRIES or not _is_passing(error):
                     raise AccountError(f"nothing was changed: {error}") from None
             except VaultError as error:
                 raise AccountError(f"nothing was changed: {error}") from None
@@ -345,9 +345,10 @@ class AccountBook:
         return found
 
 
-def _is_busy(error: StoreError) -> bool:
-    """Whether another process held the database: it may have let go by now."""
-    return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+def _is_passing(error: StoreError) -> bool:
+    """Whether another process held the database, which may have let go by now; or it was damaged, and is repaired."""
+    passing = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF in passing
 
 
 def _same(accounts: Iterable[StoredAccount], provider: str, credential: Credential) -> StoredAccount | None:

@@ -140,6 +140,9 @@ class Store:
                     raise
                 return result
         except (sqlite3.Error, OSError) as error:
+            if isinstance(error, sqlite3.Error) and is_corrupt(error):
+                with self._database.lock:
+                    self._database.close()  # the next use repairs it
             raise StoreError(f"{self.path.name} cannot be written: {error}") from error
 
     def read(self, query: str, params: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
