@@ -126,6 +126,7 @@ class App:
         self._ca = home / CA_FILE
         self.stored = StoredAccounts(self.store, home)
         self._account_problems: tuple[str, ...] = ()
+        self._roster: dict[str, Any] = {}
         self._in_use = InUse(self.store)
         self._choices = Choices(self._in_use.chosen)
         self._secrets: dict[str, Secret] = {}
@@ -176,6 +177,8 @@ class App:
         )
         self._publisher = Publisher(self.runtime, self.activity, self.store)
         self._restore_activity()
+        self._known: object = None
+        """The stored accounts and settings that are in force."""
         self._take_look(self.stored.look())
         self.observing.configure(config)
         self._bookkeeper.restore(time.time())
@@ -262,8 +265,10 @@ class App:
                 logger.warning("mitm-balancer: %s", problem)
         self._account_problems = problems
         self.merged, self.effective = merged, overrides.apply(merged, self.operator.settings())
-        if self.store is not None:
-            self.store.put_state(roster_row.KEY, roster_row.row(merged))
+        if self.store is not None and (row := roster_row.row(merged)) != self._roster:
+            # Only news: two proxies of one home would go on waking each other.
+            self._roster = row
+            self.store.put_state(roster_row.KEY, row)
 
     def _settings_changed(self) -> None:
         self._merge()
@@ -349,8 +354,9 @@ class App:
         self.operator.take(look.settings, look.flags)
         self._capture.adopt(look.settings.get(SETTING), look.accounts)
         self._restore_cooldowns(look.cooldowns)
-        self._merge()
-        self._apply()
+        if (known := (look.accounts, look.settings)) != self._known:  # most changes are of a row that concerns nobody
+            self._known = known
+            self._settings_changed()
 
     def _follow(self, fates: Fates) -> None:
         """What was learnt of an account follows its name, or is forgotten with its owner."""

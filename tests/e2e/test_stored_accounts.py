@@ -232,3 +232,57 @@ async def test_no_key_lies_anywhere_in_the_clear(fake: FakeProvider, launch: Lau
     assert {"balancer.sqlite", "balancer.sqlite-wal", "balancer.sqlite.bak"} <= {path.name for path in files}
     for path in files:
         assert b"CANARY" not in path.read_bytes(), path
+
+
+async def test_a_damaged_store_fails_no_traffic_and_loses_no_account(
+    fake: FakeProvider, launch: Launch, tmp_path: Path
+) -> None:
+    """P9: the file is overwritten while the proxy works; then somebody changes an account."""
+    put(tmp_path / "home", fake, "one", "two")
+    proxy = await launch(config())
+    assert told(await ask(proxy))[0] == "one"
+    database = proxy.home / "balancer.sqlite"
+    for path in proxy.home.glob("balancer.sqlite*"):
+        if path.name in ("balancer.sqlite", "balancer.sqlite-wal", "balancer.sqlite-shm"):
+            path.write_bytes(b"no database any more\n" * 1000)
+    for _ in range(4):
+        assert told(await ask(proxy)) == ("one", 1)
+        await asyncio.sleep(0.3)
+    await cli(proxy, "use", "two")
+    assert told(await ask(proxy)) == ("two", 1)
+    assert database.read_bytes().startswith(b"SQLite format 3")
+    assert "was damaged" in proxy.output or list(proxy.home.glob("*.corrupt*"))
+
+
+async def test_a_list_tells_when_an_account_was_used(fake: FakeProvider, launch: Launch, tmp_path: Path) -> None:
+    put(tmp_path / "home", fake, "one", "two")
+    proxy = await launch(config())
+    await ask(proxy)
+    deadline = time.monotonic() + 5
+    while not (
+        used := {r["alias"]: r["last_used_at"] for r in json.loads(await cli(proxy, "list", "--json"))["accounts"]}
+    )["one"]:
+        assert time.monotonic() < deadline
+    assert used["one"] == pytest.approx(time.time(), abs=10)
+    assert used["two"] is None
+
+
+async def test_two_proxies_of_one_home_leave_each_other_alone(
+    fake: FakeProvider, launch: Launch, tmp_path: Path
+) -> None:
+    """What one writes wakes the other; it must not write in turn."""
+    put(tmp_path / "home", fake, "one")
+    proxy = await launch(config())
+    await launch(config())
+    await asyncio.sleep(2)
+    store = Store.open(proxy.home)
+    try:
+        writes = 0
+        for _ in range(12):
+            writes += store.changed()
+            await asyncio.sleep(0.25)
+    finally:
+        store.close()
+    # A heartbeat of each every five seconds, and little else.
+    assert writes <= 5
+    await cli(proxy, "use", "one")

@@ -19,6 +19,7 @@ from mitm_balancer.accounts.alias import normalized, random_alias
 from mitm_balancer.accounts.model import AccountError, AccountSettings, Credential, Pending, StoredAccount
 from mitm_balancer.accounts.sameness import same_account
 from mitm_balancer.accounts.vault import Vault, VaultError
+from mitm_balancer.ops.events import EventType
 from mitm_balancer.store import Store, StoreError
 
 __all__ = ["AccountBook", "AccountError"]
@@ -86,7 +87,7 @@ class AccountBook:
             return self._save(connection, provider, wanted, credential, source, settings, activate, frozenset(taken))
 
         saved = self._change(work, seals=True)
-        self._store.add_event("account_saved", saved.name, f"{saved.name} was saved", {"source": source})
+        self._store.add_event(EventType.ACCOUNT_SAVED, saved.name, f"{saved.name} was saved", {"source": source})
         return saved
 
     def renew(self, name: str, credential: Credential, *, generation: int) -> StoredAccount | None:
@@ -120,7 +121,12 @@ class AccountBook:
             moves.rename(connection, name, new)
             return self._existing(connection, new)
 
-        return self._change(work)
+        found = self._change(work)
+        if found.name != name:
+            self._store.add_event(
+                EventType.ACCOUNT_RENAMED, found.name, f"{name} is {found.name} now", {"before": name}
+            )
+        return found
 
     def remove(self, name: str, order: Sequence[str] = ()) -> str | None:
         """Forget an account with its cooldowns and flags.
@@ -137,7 +143,7 @@ class AccountBook:
             return moves.succeed(connection, old.provider, name, others)
 
         heir = self._change(work)
-        self._store.add_event("account_removed", name, f"{name} was removed")
+        self._store.add_event(EventType.ACCOUNT_REMOVED, name, f"{name} was removed")
         return heir
 
     def configure(self, name: str, settings: AccountSettings) -> StoredAccount:
@@ -156,7 +162,7 @@ class AccountBook:
     def activate(self, provider: str, name: str) -> None:
         """The user's choice for a provider. The caller knows that there is such an account, stored or declared."""
         self._change(lambda connection: moves.activate(connection, provider, name))
-        self._store.add_event("account_activated", name, f"{name} is now used")
+        self._store.add_event(EventType.ACCOUNT_ACTIVATED, name, f"{name} is now used")
 
     def used(self, when: Mapping[str, float]) -> None:
         """Note when accounts last served (id -> unix seconds)."""
@@ -186,7 +192,7 @@ class AccountBook:
         found = self._change(work, seals=True)
         if found is not None:
             self._store.add_event(
-                "pending_connection_captured", "", f"a credential for {provider} was seen", {"id": found.id}
+                EventType.PENDING_CONNECTION_CAPTURED, "", f"a credential for {provider} was seen", {"id": found.id}
             )
         return found
 
@@ -211,7 +217,7 @@ class AccountBook:
             return saved
 
         saved = self._change(work, seals=True)
-        self._store.add_event("account_saved", saved.name, f"{saved.name} was saved", {"source": saved.source})
+        self._store.add_event(EventType.ACCOUNT_SAVED, saved.name, f"{saved.name} was saved", {"source": saved.source})
         return saved
 
     def dismiss(self, id: str) -> None:
@@ -342,6 +348,7 @@ class AccountBook:
             except VaultError as error:
                 raise AccountError(f"nothing was changed: {error}") from None
         self.revision += 1
+        self._store.back_up_soon()
         return found
 
 

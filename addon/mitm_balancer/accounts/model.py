@@ -61,7 +61,8 @@ class StoredAccount:
     """`add`, `import:<agent>`, `login`, `capture`."""
     created_at: float
     updated_at: float
-    last_used_at: float | None = None
+    last_used_at: float | None = field(default=None, compare=False)
+    """When an attempt last went to it, as far as it is written down: not what makes an account another one."""
     problem: str = ""
     kind: str = ""
     """As in the credential; known for a bad row, too."""

@@ -75,13 +75,19 @@ def _rows(
                 "line": spec.line or None,
                 "created_at": of_store.created_at if of_store is not None else None,
                 "updated_at": of_store.updated_at if of_store is not None else None,
-                "last_used_at": of_store.last_used_at if of_store is not None else None,
+                "last_used_at": _last_used(picture, of_store),
                 "expires_at": of_store.expires_at if of_store is not None else None,
                 "renewable": bool(of_store and of_store.credential and of_store.credential.refresh),
                 "problem": picture.problem if picture is not None else "",
             }
         )
     return rows
+
+
+def _last_used(picture: AccountPicture | None, of_store: StoredAccount | None) -> float | None:
+    """What a proxy tells is newer than what is written down."""
+    written = of_store.last_used_at if of_store is not None else None
+    return picture.last_used if picture is not None and picture.last_used is not None else written
 
 
 def _kind(spec: AccountSpec) -> str:
@@ -114,6 +120,10 @@ def _details(row: dict[str, Any], now: float) -> list[str]:
         details.append(f"ends in {row['tail']}")
     if row["created_at"]:
         details.append(f"since {time.strftime('%Y-%m-%d', time.localtime(row['created_at']))}")
+    if row["last_used_at"]:
+        details.append(f"used {countdown(now - row['last_used_at'])} ago")
+    if row["last_used_at"]:
+        details.append(f"used {countdown(now - row['last_used_at'])} ago")
     if row["expires_at"]:
         details.append(_end(row, now))
     return details

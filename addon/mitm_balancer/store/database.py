@@ -41,6 +41,8 @@ class Database:
         self.lock = threading.RLock()
         self.generation = 0
         """How often the file was opened."""
+        self.backup_wanted = False
+        """What has changed is worth a backup before the hour is over."""
         self._next_backup = 0.0
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
@@ -70,14 +72,15 @@ class Database:
             self._connection = None
 
     def backup_if_due(self) -> None:
-        """Renew the rolling backup when it is older than an hour, and no other process is doing it."""
-        if time.monotonic() < self._next_backup or not self._backup_is_old():
+        """Renew the rolling backup when it is wanted or older than an hour, and no other process is doing it."""
+        if not self.backup_wanted and (time.monotonic() < self._next_backup or not self._backup_is_old()):
             return
         # Also when it fails: not with every commit again.
         self._next_backup = time.monotonic() + BACKUP_RETRY
         connection = self.connection()
         with locked(self.home, wait=0) as held:
-            if held and self._backup_is_old():
+            if held and (self.backup_wanted or self._backup_is_old()):
+                self.backup_wanted = False
                 repair.back_up(connection, self.backup_path)
 
     def _backup_is_old(self) -> bool:

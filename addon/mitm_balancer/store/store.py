@@ -121,6 +121,10 @@ class Store:
         """Write what waits; at most two seconds."""
         self._writer.close(CLOSE_TIMEOUT)
 
+    def back_up_soon(self) -> None:
+        """With the next commit: what was just stored would be missed more than an hour of history."""
+        self._database.backup_wanted = True
+
     def transact[T](self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in a transaction of its own; what it wrote is on disk when this returns.
 
