@@ -156,7 +156,7 @@ class Observing:
         """The proxy serves."""
         where = ", ".join(f"{host}:{port}" for host, port in addresses[:4])
         data = {"version": __version__, "pid": os.getpid()}
-        self._recording.event(EventType.PROXY_STARTED, message=f"the proxy listens on {where}", data=data)
+        self._recording.event(EventType.PROXY_STARTED, message=f"the proxy serves at {where}", data=data)
 
     def reloaded(self, accounts: int) -> None:
         """A configuration was read and taken."""

@@ -175,8 +175,13 @@ MEANINGS: Mapping[EventType, Meaning] = {
             "note": "what else there is to say",
         },
     ),
-    EventType.PENDING_CONNECTION_CAPTURED: Meaning("an agent's own login was seen, and can be accepted as an account"),
-    EventType.ACCOUNT_SAVED: Meaning("an account was stored, or its credential renewed by hand"),
+    EventType.PENDING_CONNECTION_CAPTURED: Meaning(
+        "an agent's own login was seen, and can be accepted as an account", {"id": "for `balancer accounts accept`"}
+    ),
+    EventType.ACCOUNT_SAVED: Meaning(
+        "an account was stored, or its credential renewed by hand",
+        {"source": "`add`, `login`, `capture`, `import:<agent>`"},
+    ),
     EventType.ACCOUNT_ACTIVATED: Meaning("an account was put first by hand"),
     EventType.ACCOUNT_REMOVED: Meaning("an account was removed"),
     EventType.ACCOUNT_RENAMED: Meaning("an account has another alias"),
@@ -193,7 +198,10 @@ MEANINGS: Mapping[EventType, Meaning] = {
         },
     ),
     EventType.TOKEN_REFRESHED: Meaning("an access token was renewed"),
-    EventType.REAUTH_REQUIRED: Meaning("an account needs a new login or key; nothing else brings it back"),
+    EventType.REAUTH_REQUIRED: Meaning(
+        "an account needs a new login or key; nothing else brings it back",
+        {"reason": "what the provider says", "cure": "what to do"},
+    ),
     EventType.COOLDOWN_STARTED: Meaning("an account gets no work for a while", _COOLDOWN),
     EventType.COOLDOWN_ENDED: Meaning("it may serve again", {"reason": "of the cooldown"}),
     EventType.BREAKER_OPENED: Meaning("too many faults: an account gets no work", {"wait_s": "seconds until a probe"}),

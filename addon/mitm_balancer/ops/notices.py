@@ -29,6 +29,9 @@ TOLD = {
 }
 """What makes a notice, and how loud its line in the log is."""
 
+SAID = frozenset({"across", "cure"})
+"""Fields of events whose line was written where they arose, with more to say: a stand-in, a login that ended."""
+
 MOST_WAITING = 100
 """Notices: a sender that is so far behind is as good as dead, and what is newer is more useful."""
 
@@ -67,7 +70,7 @@ class Notices:
         """Tell of it, if it is worth it."""
         if event.type not in TOLD or self._is_soon(event):
             return
-        if not event.data.get("across"):  # those have said it themselves
+        if not SAID & event.data.keys():
             logger.log(TOLD[EventType(event.type)], "mitm-balancer: %s", event.message)
         if self._senders:
             try:
