@@ -141,15 +141,5 @@ def show(args: argparse.Namespace, report: Report, line: Line) -> None:
 
 def target_arguments(parser: argparse.ArgumentParser) -> None:
     """TARGET and --json."""
-    add_target(parser)
+    parser.add_argument("target", metavar="TARGET", help="an account (provider/alias, or its alias) or a provider")
     parser.add_argument("--json", action="store_true", help="as one JSON object")
-
-
-def add_target(parser: argparse.ArgumentParser) -> None:
-    """An account, completed from what is known."""
-    from mitm_balancer.cli.completing import complete_targets  # noqa: PLC0415 - only when words are completed
-
-    action = parser.add_argument(
-        "target", metavar="TARGET", help="an account (provider/alias, or its alias) or a provider"
-    )
-    action.completer = complete_targets  # type: ignore[attr-defined]

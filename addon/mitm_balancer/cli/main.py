@@ -34,6 +34,7 @@ VERBS = {
     "clear": "forget an account's cooldowns and breaker: try it again now",
     "inspect": "all that is known about an account",
     "reload": "read the configuration again",
+    "completion": "print the script that completes verbs and accounts in bash, zsh or fish",
     "doctor": "check the set-up, and name the cure of each finding",
     "demo": "watch a failover, offline, against a fake provider",
 }
@@ -42,6 +43,10 @@ VERBS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks for words
+        from mitm_balancer.cli.completing import complete  # noqa: PLC0415
+
+        complete(_parser(os.environ.get("COMP_LINE", "").split()))
     words, agent = _split(list(sys.argv[1:] if argv is None else argv))
     parser = _parser(words)
     args = parser.parse_args(words)

@@ -110,15 +110,15 @@ def _accounts(picture: Picture, width: int) -> RenderableType:
     table.add_column("DETAIL", width=left - LIMITS - GAP if wide else left, overflow="fold")
     for account in picture.accounts:
         limits = list(limit_lines(account.usage, picture.at))
-        trouble, doings = list(_trouble(account, picture.at)), list(_doings(account, picture.at))
-        cells = (Group(*limits), Group(*trouble, *doings)) if wide else (Group(*trouble, *limits, *doings),)
+        wrong, did = list(trouble(account, picture.at)), list(doings(account, picture.at))
+        cells = (Group(*limits), Group(*wrong, *did)) if wide else (Group(*wrong, *limits, *did),)
         table.add_row(*_title(account), *cells)
     return table
 
 
 def _stacked(account: AccountPicture, now: float) -> RenderableType:
     mark, name, state = _title(account)
-    below = Group(*_trouble(account, now), *limit_lines(account.usage, now), *_doings(account, now))
+    below = Group(*trouble(account, now), *limit_lines(account.usage, now), *doings(account, now))
     return Group(Text.assemble(f"{mark or ' '} ", name, "  ", state), Padding(below, (0, 0, 0, 4)))
 
 
@@ -128,7 +128,7 @@ def _title(account: AccountPicture) -> tuple[str, Text, Text]:
     return "▶" if serves else "", name, Text(account.state, COLOURS.get(account.state, ""))
 
 
-def _trouble(account: AccountPicture, now: float) -> Iterator[Text]:
+def trouble(account: AccountPicture, now: float) -> Iterator[Text]:
     """Why it does not serve, or not everything."""
     if account.problem:
         yield Text(account.problem, "red")
@@ -140,7 +140,8 @@ def _trouble(account: AccountPicture, now: float) -> Iterator[Text]:
         yield Text("breaker open, " + (f"a probe in {countdown(until)}" if until > 0 else "a probe is next"))
 
 
-def _doings(account: AccountPicture, now: float) -> Iterator[Text]:
+def doings(account: AccountPicture, now: float) -> Iterator[Text]:
+    """What it does, did, and has used."""
     if doing := _doing(account, now):
         yield Text(doing)
     if error := _last_error(account, now):
