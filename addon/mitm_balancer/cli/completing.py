@@ -35,7 +35,7 @@ def attach(parser: argparse.ArgumentParser) -> None:
         if isinstance(action, argparse._SubParsersAction):
             for below in action.choices.values():
                 attach(below)
-        elif isinstance(action.metavar, str) and (words := METAVARS.get(action.metavar)) is not None:
+        elif (words := METAVARS.get(str(action.metavar))) is not None and not hasattr(action, "completer"):
             action.completer = _completer(words)  # type: ignore[attr-defined]
 
 
@@ -49,6 +49,13 @@ def _completer(words: Words) -> Callable[..., list[str]]:
             return []
 
     return complete
+
+
+complete_targets = _completer(METAVARS["TARGET"])
+"""For arguments whose metavar does not tell what they take: accounts, providers, aliases that only one has."""
+
+complete_accounts = _completer(METAVARS["NAME"])
+"""The same: accounts as provider/alias."""
 
 
 def complete(parser: argparse.ArgumentParser) -> None:
