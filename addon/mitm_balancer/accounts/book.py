@@ -87,7 +87,7 @@ class AccountBook:
             return self._save(connection, provider, wanted, credential, source, settings, activate, frozenset(taken))
 
         saved = self._change(work, seals=True)
-        self._store.add_event(EventType.ACCOUNT_SAVED, saved.name, f"{saved.name} was saved", {"source": source})
+        self._store.add_event(EventType.ACCOUNT_SAVED, saved.name, f"{saved.name} was saved ({source})")
         return saved
 
     def renew(self, name: str, credential: Credential, *, generation: int) -> StoredAccount | None:
@@ -123,9 +123,7 @@ class AccountBook:
 
         found = self._change(work)
         if found.name != name:
-            self._store.add_event(
-                EventType.ACCOUNT_RENAMED, found.name, f"{name} is {found.name} now", {"before": name}
-            )
+            self._store.add_event(EventType.ACCOUNT_RENAMED, found.name, f"{name} is {found.name} now")
         return found
 
     def remove(self, name: str, order: Sequence[str] = ()) -> str | None:
@@ -192,7 +190,7 @@ class AccountBook:
         found = self._change(work, seals=True)
         if found is not None:
             self._store.add_event(
-                EventType.PENDING_CONNECTION_CAPTURED, "", f"a credential for {provider} was seen", {"id": found.id}
+                EventType.PENDING_CONNECTION_CAPTURED, "", f"a credential for {provider} was seen: {found.id}"
             )
         return found
 
@@ -217,7 +215,7 @@ class AccountBook:
             return saved
 
         saved = self._change(work, seals=True)
-        self._store.add_event(EventType.ACCOUNT_SAVED, saved.name, f"{saved.name} was saved", {"source": saved.source})
+        self._store.add_event(EventType.ACCOUNT_SAVED, saved.name, f"{saved.name} was saved ({saved.source})")
         return saved
 
     def dismiss(self, id: str) -> None:
