@@ -8,6 +8,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 
+import pytest
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Ping, Pong, TextMessage
 
@@ -16,6 +17,8 @@ from e2e.harness import How, Proxy, config
 from e2e.helpers import RESPONSES, accounts_of, key_of, told
 from e2e.rawclient import RawAnswer, RawClient
 from mitm_balancer.testing import FakeProvider, steps
+from mitm_balancer.testing.step import Step
+from mitm_balancer.testing.voices import ErrorKind
 
 CREATE = json.dumps({"type": "response.create", "model": "gpt-5", "input": "hi"})
 
@@ -29,9 +32,10 @@ class Socket:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, proxy: Proxy) -> AsyncIterator[Socket]:
+    async def open(cls, proxy: Proxy, session: str = "") -> AsyncIterator[Socket]:
         """The handshake as Codex makes it."""
         headers = [
+            *([("session_id", session)] if session else []),
             RESPONSES.credential,
             ("Connection", "Upgrade"),
             ("Upgrade", "websocket"),
@@ -134,3 +138,78 @@ async def test_a_refusal_of_the_request_comes_back_as_it_is(fake: FakeProvider, 
         assert "error" in socket.answer.json()
         after = await socket.client.request(*RESPONSES.request(stream=True))
         assert (after.status, told(after)) == (200, ("openai0", 1))
+
+
+def _close_code(events: list[object]) -> int | None:
+    return next((int(event.code) for event in events if isinstance(event, CloseConnection)), None)
+
+
+async def test_a_limit_inside_the_socket_moves_the_client(fake: FakeProvider, launch: Launch) -> None:
+    """The frame is kept back, the socket closes with 1012, and the next handshake is the other account's."""
+    fake.play("openai0", steps.error_first(ErrorKind.QUOTA, wait=3600))
+    proxy = await launch(config(*accounts_of(fake, "openai", 2)))
+    async with Socket.open(proxy) as socket:
+        await socket.send(TextMessage(data=CREATE))
+        events = await socket.events()
+        assert _close_code(events) == 1012
+        assert not any("error" in text for text in _texts(events))
+    async with Socket.open(proxy) as socket:
+        assert told(socket.answer) == ("openai1", 1)
+
+
+async def test_a_limit_inside_the_only_accounts_socket_is_told_by_us(fake: FakeProvider, launch: Launch) -> None:
+    """Codex would sleep for the hour that the frame names; our refusal of the handshake makes it ask over HTTP, where
+    it hears at once who is out until when."""
+    fake.play("openai0", steps.error_first(ErrorKind.QUOTA, wait=3600))
+    proxy = await launch(config(*accounts_of(fake, "openai", 1)))
+    async with Socket.open(proxy) as socket:
+        await socket.send(TextMessage(data=CREATE))
+        assert _close_code(await socket.events()) == 1012
+    async with Socket.open(proxy) as socket:
+        assert socket.answer.status == 426
+    answer = await _ask_over_http(proxy)
+    assert answer.status == 429
+    assert "insufficient_quota" in str(answer.json())
+
+
+async def test_a_short_limit_of_the_only_account_is_the_providers_word(fake: FakeProvider, launch: Launch) -> None:
+    """A client waits for some seconds by itself."""
+    fake.play("openai0", steps.error_first(ErrorKind.RATE_LIMIT, wait=5))
+    proxy = await launch(config(*accounts_of(fake, "openai", 1)))
+    async with Socket.open(proxy) as socket:
+        await socket.send(TextMessage(data=CREATE))
+        assert any('"error"' in text for text in _texts(await socket.events("error")))
+
+
+@pytest.mark.parametrize("step", [steps.error_first(ErrorKind.OVERLOADED), steps.cut(1)], ids=["overloaded", "cut"])
+async def test_a_session_that_is_cut_short_tries_another_account(
+    fake: FakeProvider, launch: Launch, step: Step
+) -> None:
+    """With its next handshake; other sessions are not concerned, for nothing benches the account."""
+    fake.play("openai0", step, steps.ok())
+    proxy = await launch(config(*accounts_of(fake, "openai", 2)))
+    async with Socket.open(proxy, session="s1") as socket:
+        assert told(socket.answer) == ("openai0", 1)
+        await socket.send(TextMessage(data=CREATE))
+        await socket.events('"type":"error"')
+    for session, alias in (("s2", "openai0"), ("s1", "openai1"), ("s1", "openai1")):
+        async with Socket.open(proxy, session=session) as socket:
+            assert told(socket.answer) == (alias, 1), session
+
+
+async def test_who_hangs_up_or_idles_is_not_cut_short(fake: FakeProvider, launch: Launch) -> None:
+    """The client's end in the middle of an answer, and the provider's end between two, mean nothing."""
+    fake.play("openai0", steps.ok(events=50, gap=0.05), steps.cut(2))
+    proxy = await launch(config(*accounts_of(fake, "openai", 2)))
+    async with Socket.open(proxy, session="s1") as socket:
+        await socket.send(TextMessage(data=CREATE))
+        await socket.events("response.created")
+        socket.client.abort()
+    await fake.until(lambda: fake.ledger[-1].client_gone or fake.ledger[-1].finished, timeout=2)
+    async with Socket.open(proxy, session="s1") as socket:
+        assert told(socket.answer) == ("openai0", 1)
+
+
+async def _ask_over_http(proxy: Proxy) -> RawAnswer:
+    async with await proxy.dial(RESPONSES.host) as client:
+        return await client.request(*RESPONSES.request(stream=True))

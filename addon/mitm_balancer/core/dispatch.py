@@ -143,7 +143,13 @@ class Dispatch:
         """Go to the one that this order puts first; None: it has nobody."""
         home = None if self.tie is None else self.tie.home(now)
         without = self._round | self._spent()
-        selection = order.select(self.model, self.health, now, without=without, bound=home, tied=self.tie)
+        shunned = None if self.tie is None or self.attempts else self.tie.shunned(now)
+        selection = order.select(
+            self.model, self.health, now,
+            without=without if shunned is None else without | {shunned}, bound=home, tied=self.tie,
+        )  # fmt: skip
+        if shunned is not None and (selection.chosen is None or selection.last_resort):
+            selection = order.select(self.model, self.health, now, without=without, bound=home, tied=self.tie)
         self.rejected, self._moves = selection.rejected, selection.switch
         if selection.busy or (selection.chosen is not None and self.seat is not None and self.seat.full):
             return self._queue(frozenset(selection.busy) or None, now)
@@ -270,6 +276,8 @@ class Dispatch:
     def _preferred(self, now: float) -> Step | None:
         """The account where its turn began, if it may serve."""
         target = None if self.prefer is None else self.priority.find(self.prefer)
+        if target is not None and self.tie is not None and self.tie.shunned(now) == target.name:
+            return None
         if target is None or self.priority.blocked(target, self.model, self.health, now, bound=True) is not None:
             return None
         return self._attempt(target, "its turn began there", now)

@@ -19,6 +19,10 @@ TTL = 24 * 3600.0
 """Seconds since a session's last answer. No prompt cache lives longer than an hour, but signatures of reasoning may be
 the account's (wire-facts 25.1: C1, C2), and a conversation is often resumed the next morning."""
 
+SHUNNED = 60.0
+"""Seconds for which a session's next request rather goes elsewhere, after its account cut it short: a client that comes
+back comes at once."""
+
 REFRESH = 600.0
 """Seconds after which seeing a session again is worth a write."""
 
@@ -40,6 +44,7 @@ class Bindings:
         self._known: dict[str, tuple[str, float]] = {}
         self._written: dict[str, float] = {}
         self._caches: dict[str, Caches] = {}
+        self._shunned: dict[str, tuple[str, float]] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -59,6 +64,7 @@ class Bindings:
     def bind(self, key: str, account: str, now: float) -> None:
         """Tie it to that account from now on."""
         self._known.pop(key, None)
+        self._shunned.pop(key, None)
         self._known[key] = (account, now)
         while len(self._known) > self.cap:
             oldest = next(iter(self._known))
@@ -85,6 +91,16 @@ class Bindings:
     def forget(self, key: str) -> None:
         """It is tied to nothing."""
         self._known.pop(key, None)
+
+    def shun(self, key: str, account: str, now: float) -> None:
+        """The session's next request rather goes elsewhere; once."""
+        self._shunned = {k: (name, at) for k, (name, at) in self._shunned.items() if now - at < SHUNNED}
+        self._shunned[key] = (account, now)
+
+    def shunned(self, key: str, now: float) -> str | None:
+        """The account that it shuns."""
+        name, at = self._shunned.get(key, (None, 0.0))
+        return name if now - at < SHUNNED else None
 
     def worth_writing(self, key: str, now: float) -> bool:
         """Whether what was written of it is too old; it counts as written then."""
@@ -117,7 +133,16 @@ class Tie:
 
     def home(self, now: float) -> str | None:
         """The account that it is tied to."""
-        return None if self._new else self.bindings.find(self.keys, now)
+        home = None if self._new else self.bindings.find(self.keys, now)
+        return None if home is not None and home == self.shunned(now) else home
+
+    def shun(self, account: str, now: float) -> None:
+        """That account has cut the session short, by no fault that benches it: the next request tries another one."""
+        self.bindings.shun(self.keys.own, account, now)
+
+    def shunned(self, now: float) -> str | None:
+        """The account that is not to be the next one, if there is another."""
+        return self.bindings.shunned(self.keys.own, now)
 
     def begins(self, account: str, now: float) -> None:
         """An attempt of an unbound session starts: others of it, at this moment, are to follow."""

@@ -155,7 +155,8 @@ class Call:
                 self._open.close()
             if self._upload is not None:
                 self._upload.discard()
-            self.runtime.sockets.pop(flow.id, None)
+            if (socket := self.runtime.sockets.pop(flow.id, None)) is not None:
+                socket.ended(by_client=not relay.over or bool(flow.websocket and flow.websocket.closed_by_client))
             metering.answered(self.runtime, self.claim, record, relay.gauge)
             caching.remember(self._dispatch, request, record, self.runtime.clock())
             if self.claim.kind is not PathKind.CONTROL:
@@ -280,7 +281,7 @@ class Call:
             dispatch.give_up_seat()  # a socket is idle most of its life, which may be days
             watch = SocketWatch(account.provider, self.claim.dialect, answer.response.headers, dispatch.model)
             self.runtime.sockets[relay.flow.id] = OpenSocket(
-                self.runtime, self.claim, account, watch, relay.outlet, self._routes.order
+                self.runtime, self.claim, account, watch, relay.outlet, dispatch
             )
         self._binding.answered(account.name, answer)
         script = resuming.script_for(self.runtime.limits.resume, self.claim, flow.request, answer)
@@ -289,7 +290,9 @@ class Call:
                 answer, alias=account.alias, account=account.name, dialect=self.claim.dialect, script=script
             )
         except BrokenAnswerError as e:
-            if not self._learn_from(relay.record, account, dispatch, answer, e.tail):
+            # What a socket's end means, the socket knows: an idle one may end at any time.
+            heard = self._learn_from(relay.record, account, dispatch, answer, e.tail)
+            if not heard and answer.response.status != 101:
                 self._learn(account, dispatch, e.outcome)
             if script is None or e.tell is None:
                 raise

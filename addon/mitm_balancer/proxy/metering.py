@@ -8,6 +8,7 @@ from mitm_balancer.core.dialect import Dialect
 from mitm_balancer.core.tail import Tail
 from mitm_balancer.providers.limits import frame_windows
 from mitm_balancer.providers.model import PathKind
+from mitm_balancer.providers.usage import Usage
 from mitm_balancer.proxy.attempt import header
 from mitm_balancer.proxy.record import Record
 from mitm_balancer.proxy.runtime import Account, Claim, Runtime
@@ -46,14 +47,16 @@ def answered(runtime: Runtime, claim: Claim, record: Record, found: Gauge | None
         _limits_frame(runtime, account, found.tail, now)
 
 
-def framed(runtime: Runtime, account: str, dialect: Dialect, model: str, tail: Tail) -> None:
-    """A frame of an open socket was watched: the answer that it ended, or the limits that it stated."""
+def framed(runtime: Runtime, account: str, dialect: Dialect, model: str, tail: Tail) -> Usage | None:
+    """A frame of an open socket was watched: the answer that it ended, or the limits that it stated. The tokens of the
+    answer, if it ended one that told them."""
     now = time.time()
     ended = ended_in_socket(dialect, tail)
     if ended is not None:
         usage, named = ended
         runtime.book.add(account, model or named, usage, now)
     _limits_frame(runtime, account, tail, now)
+    return None if ended is None else ended[0]
 
 
 def _limits_frame(runtime: Runtime, account: str, tail: Tail, now: float) -> None:

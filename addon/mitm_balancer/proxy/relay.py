@@ -60,6 +60,8 @@ class Relay:
     def __init__(self, flow: http.HTTPFlow, outlet: Outlet, record: Record, *, observed: bool) -> None:
         self.flow, self.outlet, self.record, self.observed = flow, outlet, record, observed
         self.committed = False
+        self.over = False
+        """The provider has ended the answer, or broken it off."""
         self.received = 0
         self.upgraded: Upgraded | None = None
         self.gauge: Gauge | None = None
@@ -113,6 +115,7 @@ class Relay:
         try:
             await self._body(answer, tail, whole)
         except UpstreamError as e:
+            self.over = True
             upstream.close()
             outcome = Outcome(Verdict.INTERRUPTED_EXECUTION, e.stage, Scope.ACCOUNT, message=str(e)[:300])
             why = str(e)
@@ -129,6 +132,7 @@ class Relay:
             await tell()
             raise BrokenAnswerError(outcome, tail) from None
         # The connection is free before the client's end is written: the next request may come at once.
+        self.over = True
         upstream.close()
         await self.outlet.end()
         return tail

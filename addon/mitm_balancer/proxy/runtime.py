@@ -194,6 +194,8 @@ class SocketListener(Protocol):
 
     def message(self, message: WebSocketMessage) -> None: ...
 
+    def ended(self, *, by_client: bool) -> None: ...
+
 
 class NoRecorder:
     """Remembers nothing."""

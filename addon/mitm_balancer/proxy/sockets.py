@@ -13,19 +13,26 @@ from mitmproxy import http
 from mitmproxy.websocket import WebSocketMessage
 
 from mitm_balancer.core.dialect import Dialect
+from mitm_balancer.core.dispatch import Dispatch
 from mitm_balancer.core.durations import countdown
-from mitm_balancer.core.order import Order
+from mitm_balancer.core.leaving import soonest
+from mitm_balancer.core.switching import CACHE_LIFE
 from mitm_balancer.core.tail import Tail
-from mitm_balancer.core.verdict import Outcome
+from mitm_balancer.core.verdict import Outcome, Scope, Verdict
 from mitm_balancer.providers.classify import classify_event
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.proxy import fields, logins, metering
+from mitm_balancer.proxy.answers import SHORT_WAIT
 from mitm_balancer.proxy.outlet import Outlet, StreamOutlet
 from mitm_balancer.proxy.runtime import Account, Claim, Runtime
 from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.upstream.base import RawHeaders
 
 logger = logging.getLogger(__name__)
+
+_ASKS = b'"response.create"'
+_FAR = 4096
+"""Bytes of a frame in which its type stands: it is the first field of what Codex sends (client-facts)."""
 
 SERVICE_RESTART = 1012
 """RFC 6455's registry: "the client may reconnect". Codex and its kin do so at once (wire-facts 3.1)."""
@@ -37,17 +44,23 @@ def is_upgrade(request: http.Request) -> bool:
 
 
 class SocketWatch:
-    """Reads what the provider sends over one socket. Frames of the client are its own affair."""
+    """Reads what the provider sends over one socket. Of the client's frames only that they ask for an answer."""
 
     def __init__(self, provider: Provider, dialect: Dialect, handshake: RawHeaders, model: str) -> None:
         self.provider, self.handshake, self.model = provider, handshake, model
         self.tail = Tail(dialect)
+        self.answering = False
+        """An answer was asked for and has not ended."""
 
     def look(self, message: WebSocketMessage) -> Outcome | None:
         """What this frame says about the account; None: nothing."""
-        if message.from_client or not message.is_text:
+        if not message.is_text:
+            return None
+        if message.from_client:
+            self.answering = self.answering or _ASKS in message.content[:_FAR]
             return None
         self.tail.frame(message.content)
+        self.answering = self.answering and not self.tail.saw_terminal and self.tail.error is None
         if self.tail.error is None:
             return None
         payload, self.tail.error = self.tail.error, None
@@ -58,21 +71,25 @@ class OpenSocket:
     """A socket between a client and an account. Implements `runtime.SocketListener`."""
 
     def __init__(
-        self, runtime: Runtime, claim: Claim, account: Account, watch: SocketWatch, outlet: Outlet, order: Order
+        self, runtime: Runtime, claim: Claim, account: Account, watch: SocketWatch, outlet: Outlet, dispatch: Dispatch
     ) -> None:
-        """`order`: those that may take over."""
+        """`dispatch`: that of the handshake, which knows who may take over and whose session it is."""
         self.runtime, self.claim, self.account, self.watch = runtime, claim, account, watch
-        self._outlet, self._order = outlet, order
+        self._outlet, self._order, self._tie = outlet, dispatch.priority, dispatch.tie
 
     def message(self, message: WebSocketMessage) -> None:
         """A frame: a refusal of the account moves the client to another one."""
         outcome = self.watch.look(message)
-        model = self.watch.model
-        metering.framed(self.runtime, self.account.name, self.claim.dialect, model, self.watch.tail)
+        model, now = self.watch.model, self.runtime.clock()
+        usage = metering.framed(self.runtime, self.account.name, self.claim.dialect, model, self.watch.tail)
+        if usage is not None and self._tie is not None:
+            self._tie.used(self.account.name, model, usage.input, CACHE_LIFE, now)
         if outcome is None:
             return
         renewing = logins.learn(self.runtime, self.account, model, outcome)
-        if not outcome.definite_refusal or not (renewing or self._somebody_else(model)):
+        if outcome.server_failure:
+            self._shun(now)
+        if not outcome.definite_refusal or not (renewing or self._better_elsewhere(model, now)):
             return  # nobody else could do better: the client hears it from the provider
         message.drop()
         wait = "" if outcome.wait is None else f", back in {countdown(outcome.wait)}"
@@ -83,6 +100,27 @@ class OpenSocket:
         if isinstance(self._outlet, StreamOutlet):
             spawn(self._outlet.close_socket(SERVICE_RESTART, "another account takes over"), "balancer socket")
 
-    def _somebody_else(self, model: str) -> bool:
-        chosen = self._order.select(model, self.runtime.health, self.runtime.clock()).chosen
-        return chosen is not None and chosen.name != self.account.name
+    def ended(self, *, by_client: bool) -> None:
+        """It is closed. In the middle of an answer, and not by the client: that is an interruption."""
+        if not self.watch.answering or by_client:
+            return
+        text = "the socket ended in the middle of an answer"
+        outcome = Outcome(Verdict.INTERRUPTED_EXECUTION, "socket", Scope.ACCOUNT, message=text)
+        logger.info("mitm-balancer: %s: %s", self.account.name, text)
+        self.runtime.learn(self.account.name, self.watch.model, outcome)
+        self._shun(self.runtime.clock())
+
+    def _shun(self, now: float) -> None:
+        """The client comes back with a handshake: another account is to answer that one."""
+        if self._tie is not None:
+            self._tie.shun(self.account.name, now)
+
+    def _better_elsewhere(self, model: str, now: float) -> bool:
+        """Whether a new handshake does better than this answer: another account is there, or nobody is for long, which
+        our own error tells. Codex sleeps for as long as the provider's says, and a user would sit and wait."""
+        health = self.runtime.health
+        selection = self._order.select(model, health, now)
+        if selection.chosen is not None:
+            return selection.chosen.name != self.account.name
+        wait = soonest(self._order, model, health, now, ())
+        return bool(selection.busy) or (wait is not None and wait > SHORT_WAIT)

@@ -6,7 +6,7 @@ import pytest
 from dispatch_world import CAPACITY, FAULT, OK, START, TRANSIENT, limited, quota
 from seated_world import SeatedWorld
 
-from mitm_balancer.core.session import CAP, TTL, Bindings, SessionKeys
+from mitm_balancer.core.session import CAP, SHUNNED, TTL, Bindings, SessionKeys
 from mitm_balancer.core.verdict import Outcome
 
 KEYS = SessionKeys("child", ("parent", "grandparent"))
@@ -143,3 +143,30 @@ def test_a_binding_to_an_account_that_is_gone_is_none() -> None:
     world.bindings.bind("s", "gone", world.now)
     assert world.run("s", {"a": [OK]}).tried == "a"
     assert world.bindings.find(SessionKeys("s"), world.now) == "a"
+
+
+def test_a_session_that_was_cut_short_goes_elsewhere_once_and_stays() -> None:
+    """Also from where its turn began; its kin and other sessions are not concerned."""
+    world = SeatedWorld("abc")
+    for session in ("s", "t"):
+        world.run(session, {"a": [OK]})
+    world.bindings.shun("s", "a", world.now)
+    assert world.start("t").name == "a"
+    dispatch = world.dispatch("s")
+    dispatch.prefer = "a"
+    assert world.drive(dispatch, {"b": [OK]}).tried == "b"
+    assert world.run("s", {"b": [OK]}).tried == "b"
+
+
+def test_the_last_one_left_is_not_shunned() -> None:
+    """Nor anybody for longer than a client needs to come back."""
+    world = SeatedWorld("ab")
+    world.run("s", {"a": [OK]})
+    world.bindings.shun("s", "a", world.now)
+    world.health.record("b", "m", limited(1000), world.now)
+    assert world.run("s", {"a": [OK]}).tried == "a"
+    world = SeatedWorld("ab")
+    world.run("s", {"a": [OK]})
+    world.bindings.shun("s", "a", world.now)
+    world.now += SHUNNED
+    assert world.run("s", {"a": [OK]}).tried == "a"
