@@ -11,7 +11,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -208,9 +208,19 @@ class App:
         self.observing.listening(addresses)
         self._tell_state()
 
-    def close(self) -> None:
+    def close(self) -> Awaitable[None] | None:
         if self._watcher is not None:
             self._watcher.cancel()
+        if self._renewals.under_way:
+            return self._close_soon()
+        self._let_go()
+        return None
+
+    async def _close_soon(self) -> None:
+        await self._renewals.finish()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self.pool.close()
         self._bookkeeper.save()
         self._in_use.save_if_changed(self.runtime.pools, self._choices.obeyed)

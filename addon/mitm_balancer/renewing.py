@@ -13,6 +13,9 @@ from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.stored_accounts import StoredAccounts
 from mitm_balancer.upstream.base import Upstream
 
+FINISH = 5.0
+"""Seconds that the proxy stays for a renewal when it is told to stop: a token endpoint takes some tenths."""
+
 
 class Renewals:
     """Implements `proxy.logins.Logins`. Without a store there are no stored accounts, and nothing to renew."""
@@ -79,6 +82,16 @@ class Renewals:
         if now != self._told:
             self._told = now
             await self._heard()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a renewal runs."""
+        return self.refresher is not None and self.refresher.busy
+
+    async def finish(self) -> None:
+        """Wait for it: an answer that nobody reads would cost a login."""
+        if self.refresher is not None:
+            await self.refresher.finish(FINISH)
 
     def _ended(self, account: StoredAccount) -> bool:
         refused = self._refused.get(account.id) == account.generation

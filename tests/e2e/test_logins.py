@@ -225,6 +225,39 @@ async def test_a_websocket_handshake_that_is_refused_is_made_again(
     assert tokens.refreshes == ["work"]
 
 
+async def test_the_only_login_is_over_and_the_agents_own_credential_goes_through(
+    stored: Stored, tokens: TokenEndpoint, fake: FakeProvider, launch: Launch
+) -> None:
+    """P10, from the first such request on; without a credential of its own the agent is told the cure."""
+    stored.add("work")
+    proxy = await launch(config(), env=FILE_VAULT)
+    tokens.end_access("work")
+    tokens.play(Mishap.INVALID)
+    method, target, headers, body = ANTHROPIC.request(stream=True)
+    for _ in range(2):
+        async with await proxy.dial(ANTHROPIC.host) as client:
+            bare = [pair for pair in headers if pair != ANTHROPIC.credential]
+            answer = await client.request(method, target, bare, body)
+        assert answer.status == 503
+        assert b"balancer accounts login anthropic" in answer.body
+        assert b"authentication_error" not in answer.body
+
+
+@pytest.mark.parametrize("how", ["balancer", "mitmdump"])
+async def test_a_proxy_that_is_stopped_waits_for_a_renewal(
+    stored: Stored, tokens: TokenEndpoint, fake: FakeProvider, tmp_path: Path, how: Any
+) -> None:
+    stored.add("work")
+    async with start_proxy(tmp_path, config(), fake=fake, env=FILE_VAULT, how=how) as proxy:
+        tokens.end_access("work")
+        tokens.play(Mishap.SLOW)
+        asking = asyncio.ensure_future(_ask(proxy))
+        await _until(lambda: tokens.asked)
+        await proxy.stop()
+        await asyncio.gather(asking, return_exceptions=True)
+    assert stored.refresh_token("anthropic/work") == tokens.logins["work"].given.refresh, proxy.output
+
+
 async def test_a_declared_key_that_is_refused_is_left_as_before(
     stored: Stored, tokens: TokenEndpoint, fake: FakeProvider, launch: Launch
 ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -66,8 +66,8 @@ class Backend(Operated, Protocol):
     def listening(self, addresses: tuple[tuple[str, int], ...], confdir: Path) -> None:
         """Where the proxy listens and keeps its CA: for `balancer exec`, and so as not to be our own upstream proxy."""
 
-    def close(self) -> None:
-        """The proxy stops: flush and let go."""
+    def close(self) -> Awaitable[None] | None:
+        """The proxy stops: flush and let go. Something has to be waited for when an awaitable comes back."""
 
 
 class BalancerAddon:
@@ -121,10 +121,12 @@ class BalancerAddon:
             self.backend.listening(addresses, Path(ctx.options.confdir).expanduser())
         spawn(self.backend.start(), "balancer start")
 
-    def done(self) -> None:
-        # A touched script is done() -> load() -> running(): what runs must go on, so only a real end closes.
+    def done(self) -> Awaitable[None] | None:
+        # A touched script is done() -> load() -> running(): what runs must go on, so only a real end closes. Such a
+        # reload calls it synchronously, so it is no coroutine function; at the end mitmproxy awaits what comes back.
         if self.backend is not None and ctx.master.should_exit.is_set():
-            self.backend.close()
+            return self.backend.close()
+        return None
 
     # -- who may use the proxy ----------------------------------------------------------------------------------
 

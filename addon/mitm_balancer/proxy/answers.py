@@ -50,6 +50,12 @@ def _exhausted_code(dialect: Dialect, wait: float) -> str:
     return "insufficient_quota" if wait > SHORT_WAIT else "rate_limit_exceeded"
 
 
+def nobody(stop: Stop, dispatch: Dispatch) -> str:
+    """Why no account can serve, and what each of them lacks: what a person can cure stands there."""
+    lacks = [f"{rejected.name}: {rejected.block.reason}" for rejected in dispatch.rejected]
+    return f"{stop.because} ({'; '.join(lacks)})" if lacks else stop.because
+
+
 def pinned(dialect: Dialect, dispatch: Dispatch, who: str, now: float, extra: tuple[bytes, bytes]) -> OwnAnswer:
     """The one account that may serve is no such thing, or not by waiting. A 503 that says so: not even the client's own
     credential may take its place."""

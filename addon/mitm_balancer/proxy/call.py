@@ -354,7 +354,10 @@ class Call:
             own = answers.pinned(self.claim.dialect, dispatch, pin.out, self.runtime.clock(), header)
             await relay.give(own, NOBODY)
         elif stop.empty:
-            await self._own_way(flow, relay, stop.because)
+            await self._own_way(flow, relay, answers.nobody(stop, dispatch))
+        elif logins.over(last) and not stop.exhausted and (self._upload is None or not self._upload.used):
+            assert last is not None
+            await self._own_way(flow, relay, last.message)  # as for the requests to come: nobody is left
         elif stop.overloaded:
             logger.warning("mitm-balancer: %s", stop.because)
             await relay.give(answers.overloaded(self.claim.dialect, stop.because, header), NOBODY)

@@ -33,6 +33,10 @@ SOON = 30.0
 """Seconds until an account is looked at again whose renewal takes longer than that; its success ends them at once."""
 
 
+NEEDS_LOGIN = "needs_login"
+"""The reason of an outcome: nothing but a new login brings the account back."""
+
+
 class Logins(Protocol):
     """Where credentials are renewed."""
 
@@ -93,7 +97,12 @@ async def refused(runtime: Runtime, account: Account, outcome: Outcome, dispatch
             text = f"its login could not be renewed: {reason}"
             return dataclasses.replace(outcome, reason=NOT_RENEWED, wait=wait, message=text)
         case NeedsLogin():
-            return dataclasses.replace(outcome, reason="needs_login", wait=None, message=str(result))
+            return dataclasses.replace(outcome, reason=NEEDS_LOGIN, wait=None, message=f"{account.name} {result}")
+
+
+def over(outcome: Outcome | None) -> bool:
+    """Whether the account's login is over."""
+    return outcome is not None and outcome.verdict is Verdict.AUTH_FAILURE and outcome.reason == NEEDS_LOGIN
 
 
 def learn(runtime: Runtime, account: Account, model: str, outcome: Outcome) -> bool:

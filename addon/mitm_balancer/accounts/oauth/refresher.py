@@ -92,6 +92,11 @@ class Refresher:
             task = self._start(account)
         return await asyncio.shield(task)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a refresh is under way."""
+        return bool(self._running)
+
     async def finish(self, seconds: float) -> None:
         """Wait for what is under way: an answer that nobody reads would cost a login."""
         if self._running:
