@@ -11,15 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mitm_balancer.config import STRATEGIES, AccountSpec, Config, MatrixEntry, Pin, Priority
+from mitm_balancer.config.priority import ACROSS as ACROSS_WORDS
 from mitm_balancer.core.matrix import Rename
 
 BALANCING, STRATEGY, MATRIX, ORDER, ACTIVE, PINS = "balancing", "strategy", "matrix", "order", "active", "pins"
 """Keys of the settings.
 
-`balancing`: bool. `strategy`: its name. `matrix`: [{provider, model, enabled}], the whole list. `order`: {account:
-priority}. `pins`: [{account, model, session}]. `active`: {provider: account} is no part of a configuration: the App
-obeys it itself.
+`balancing`: bool. `strategy`: its name. `across`: its word. `matrix`: [{provider, model, enabled}], the whole list.
+`order`: {account: priority}. `pins`: [{account, model, session}]. `active`: {provider: account} is no part of a
+configuration: the App obeys it itself.
 """
+
+ACROSS = "across"
 
 ACTIVE_AT = "active_at"
 """{provider: unix seconds of that choice}: the same account chosen again counts again."""
@@ -31,7 +34,7 @@ def apply(config: Config, settings: Mapping[str, Any]) -> Config:
     return dataclasses.replace(
         config,
         balancing=balancing if isinstance(balancing, bool) else config.balancing,
-        priority=_priority(config.priority, settings.get(STRATEGY), settings.get(MATRIX), settings.get(PINS)),
+        priority=_priority(config.priority, settings),
         accounts=_ordered(config.accounts, settings.get(ORDER)),
     )
 
@@ -44,6 +47,8 @@ def told(config: Config, settings: Mapping[str, Any]) -> list[str]:
         lines.append(f"balancing is switched {'on' if counts.balancing else 'off'}")
     if counts.priority.strategy != config.priority.strategy:
         lines.append(f"the strategy is {counts.priority.strategy}")
+    if counts.priority.across != config.priority.across:
+        lines.append(f"across is {counts.priority.across}")
     if counts.priority.providers != config.priority.providers:
         lines.append("the providers have another order")
     before = {spec.name: spec.priority for spec in config.accounts}
@@ -55,13 +60,26 @@ def told(config: Config, settings: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _priority(priority: Priority, strategy: object, matrix: object, pins: object) -> Priority:
+def pins(setting: object) -> Iterator[Pin]:
+    """The sound ones of the setting."""
+    for row in setting if isinstance(setting, list) else ():
+        if isinstance(row, dict) and isinstance(row.get("account"), str):
+            fields = (row.get(name) for name in ("model", "session"))
+            model, session = (found if isinstance(found, str) else "" for found in fields)
+            if model or session:
+                yield Pin(row["account"], model, session)
+
+
+def _priority(priority: Priority, settings: Mapping[str, Any]) -> Priority:
+    strategy, across, matrix = (settings.get(key) for key in (STRATEGY, ACROSS, MATRIX))
     if isinstance(strategy, str) and strategy in STRATEGIES:
         priority = dataclasses.replace(priority, strategy=strategy)
+    if (word := next((known for known in ACROSS_WORDS if known == across), None)) is not None:
+        priority = dataclasses.replace(priority, across=word)
     if isinstance(matrix, list):
-        entries = (_entry(row) for row in matrix)
-        priority = dataclasses.replace(priority, providers=tuple(entry for entry in entries if entry is not None))
-    given = tuple(_pins(pins))  # before those of the file: the first that fits decides
+        entries = {row.provider: row for row in map(_entry, reversed(matrix)) if row is not None}
+        priority = dataclasses.replace(priority, providers=tuple(reversed(entries.values())))
+    given = tuple(pins(settings.get(PINS)))  # before those of the file: the first that fits decides
     return dataclasses.replace(priority, pins=(*given, *priority.pins)) if given else priority
 
 
@@ -75,15 +93,6 @@ def _model(model: object) -> Rename:
     if isinstance(model, dict):
         return tuple((glob, name) for glob, name in model.items() if isinstance(name, str)) or None
     return model if isinstance(model, str) and model else None
-
-
-def _pins(pins: object) -> Iterator[Pin]:
-    for row in pins if isinstance(pins, list) else ():
-        if isinstance(row, dict) and isinstance(row.get("account"), str):
-            fields = (row.get(name) for name in ("model", "session"))
-            model, session = (found if isinstance(found, str) else "" for found in fields)
-            if model or session:
-                yield Pin(row["account"], model, session)
 
 
 def _ordered(accounts: Sequence[AccountSpec], order: object) -> tuple[AccountSpec, ...]:
