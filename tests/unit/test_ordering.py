@@ -107,7 +107,7 @@ def test_what_cannot_be_moved() -> None:
         ordering.move(Memory(), "a", "sideways")
     with pytest.raises(UnknownTargetError):
         ordering.move(Memory(), "nobody", "up")
-    text = TEXT.partition("priority:")[0]
+    text = TEXT.partition("\npriority:")[0]
     with pytest.raises(OrderError, match="priority enable zai"):
         ordering.move(Memory(parse(text, "c")), "zai", "up")
 
