@@ -76,7 +76,8 @@ class StoredAccounts:
         """Whether there is something new to look at. Blocks."""
         if self.store is None or self.book is None:
             return False
-        return self.store.changed() or self.book.revision != self._revision
+        unlocked = bool(self.problems) and self.vault.worth_asking()
+        return self.store.changed() or self.book.revision != self._revision or unlocked
 
     def note_uses(self, when: Mapping[str, float]) -> None:
         """Write down when stored accounts last served, by name; now and then, and only what is new. Blocks."""

@@ -183,8 +183,9 @@ async def test_a_removed_account_serves_no_more_and_leaves_nothing(
 async def test_a_lost_key_disables_the_stored_accounts_and_no_other(
     fake: FakeProvider, launch: Launch, tmp_path: Path
 ) -> None:
-    put(tmp_path / "home", fake, "one")
-    (tmp_path / "home" / "key").unlink()
+    home = tmp_path / "home"
+    put(home, fake, "one")
+    (home / "key").rename(tmp_path / "kept")
     proxy = await launch(config(account("anthropic", "declared", KEYS["two"], fake, priority=9)))
     assert told(await ask(proxy)) == ("declared", 1)
     rows = {row["name"]: row for row in json.loads(await cli(proxy, "list", "--json"))["accounts"]}
@@ -193,9 +194,16 @@ async def test_a_lost_key_disables_the_stored_accounts_and_no_other(
     assert rows["anthropic/declared"]["state"] == "ready"
     assert "anthropic/one cannot serve: the key that unseals it is gone" in proxy.output
     # The cure, while it runs.
-    put(proxy.home, fake, "one")
-    await cli(proxy, "use", "one")
-    assert told(await ask(proxy)) == ("one", 1)
+    (tmp_path / "kept").rename(home / "key")
+    await asyncio.sleep(1)
+    fake.play("two", then=steps.rate_limited(retry_after=600))
+    assert told(await ask(proxy)) == ("one", 2)
+
+
+async def test_the_greeting_counts_stored_accounts(fake: FakeProvider, launch: Launch, tmp_path: Path) -> None:
+    put(tmp_path / "home", fake, "one", "two")
+    proxy = await launch(how="balancer")
+    await proxy.says("2: anthropic/one, anthropic/two")
 
 
 async def test_a_bad_row_disables_itself_only(fake: FakeProvider, launch: Launch, tmp_path: Path) -> None:

@@ -93,6 +93,11 @@ class Vault:
             _derived(key, b"fingerprint"), text.encode("utf-8", "surrogatepass"), hashlib.sha256
         ).hexdigest()[:32]
 
+    def worth_asking(self) -> bool:
+        """Whether a key that could not be had may be there by now: its file has changed, or it is time to ask again."""
+        with self._lock:
+            return self._failed is not None and not self._failed.holds(vaultkey.stamp(self._home))
+
     def unlocked(self, *, make: bool = False) -> bytes:
         """The data key. Before a transaction: a keyring that is slow must not hold the database. VaultError."""
         with self._lock:

@@ -31,6 +31,9 @@ def greeting(url: str, home: Path, config: Config, config_file: Path, options: S
 def _accounts(config: Config, config_file: Path) -> str:
     enabled = [spec.name for spec in config.accounts if spec.enabled]
     if not enabled:
-        return f"none yet: everything passes through untouched until {config_file.name} declares some"
+        return (
+            f"none yet: everything passes through untouched until {config_file.name} declares some, or "
+            f"{own_command()} accounts add PROVIDER stores one"
+        )
     more = f" and {len(enabled) - SHOWN} more" if len(enabled) > SHOWN else ""
     return f"{len(enabled)}: {', '.join(enabled[:SHOWN])}{more}"

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mitm_balancer.cli import lifetime
-from mitm_balancer.cli.bus import ANY_HOST, Proxy, leave_note, running
+from mitm_balancer.cli.bus import ANY_HOST, Proxy, leave_note, opened, running
 from mitm_balancer.cli.cabundle import CA_NAME
 from mitm_balancer.cli.greeting import greeting
 from mitm_balancer.cli.output import CliError
 from mitm_balancer.cli.places import config_of, existing_home, expected_config, same_places
+from mitm_balancer.cli.roster_view import known_config
 from mitm_balancer.config import Config
 
 HOST, PORT = "127.0.0.1", 8080
@@ -41,6 +42,7 @@ def main(args: argparse.Namespace) -> int:
     _places_from_options(args)
     home = existing_home(args)
     config = config_of(args, home)
+    everybody = _with_stored(args, home, config)
     if not args.mode:
         _refuse_taken_port(args.listen_host, args.listen_port, home)
 
@@ -63,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
     if args.while_locked is not None:
         lifetime.end_when_unused(args.while_locked)
     try:
-        return run(options, addon(), lambda addresses: _ready(args, home, config, addresses))
+        return run(options, addon(), lambda addresses: _ready(args, home, everybody, addresses))
     except LeanError as e:
         raise CliError(str(e), 2 if e.usage else 1) from e
 
@@ -87,6 +89,15 @@ def _ready(args: argparse.Namespace, home: Path, config: Config, addresses: Sequ
     if args.ready_fd is not None:
         with os.fdopen(args.ready_fd, "w") as pipe:
             json.dump({"pid": proxy.pid, "host": proxy.host, "port": proxy.port}, pipe)
+
+
+def _with_stored(args: argparse.Namespace, home: Path, config: Config) -> Config:
+    """For the greeting. A store that cannot be opened is the proxy's to tell of: it runs without one."""
+    try:
+        with opened(home) as store:
+            return known_config(args, home, store)
+    except CliError:
+        return config
 
 
 def _refuse_taken_port(host: str, port: int, home: Path) -> None:
