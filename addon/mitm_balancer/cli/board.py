@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mitm_balancer.cli.bus import Proxy, running
+from mitm_balancer.cli.bus import Proxy, seen
 from mitm_balancer.cli.output import CliError, complain, print_json
 from mitm_balancer.cli.places import existing_home
 from mitm_balancer.cli.roster_view import known_config
@@ -74,7 +74,7 @@ class Line:
 
     def __init__(self, store: Store, home: Path) -> None:
         self._store = store
-        self.proxy: Proxy | None = running(home)
+        self.proxy: Proxy | None = seen(home, store)
         self.silent = False
         """It runs, and has not answered in time."""
 

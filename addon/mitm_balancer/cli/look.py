@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mitm_balancer import overrides, publishing
-from mitm_balancer.cli.bus import Proxy, running
+from mitm_balancer.cli.bus import Proxy, seen
 from mitm_balancer.cli.picture import AccountPicture, Cooldown, Picture, ProxyPicture
 from mitm_balancer.cli.places import expected_config
 from mitm_balancer.cli.roster_view import Roster, roster
@@ -26,7 +26,7 @@ def take(args: argparse.Namespace, home: Path, store: Store | None) -> Picture:
     known = roster(args, home, store)
     settings = store.settings() if store is not None else {}
     counts = overrides.apply(known.config, settings)
-    proxy = running(home)
+    proxy = seen(home, store)
     state = _row(store, "proxy", proxy)
     live = _row(store, publishing.KEY, proxy)
     before = (store.get_state(publishing.KEY) if store is not None else None) or {}

@@ -12,7 +12,7 @@ from pathlib import Path
 from mitm_balancer import roster_row
 from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.vault import Vault
-from mitm_balancer.cli.bus import running
+from mitm_balancer.cli.bus import seen
 from mitm_balancer.cli.output import CliError
 from mitm_balancer.cli.places import config_of
 from mitm_balancer.config import Config
@@ -42,7 +42,7 @@ def roster(args: argparse.Namespace, home: Path, store: Store | None, *, names_o
         config = config_of(args, home)
     except CliError as mistakes:
         told = store.get_state(roster_row.KEY) if store is not None else None
-        if told is None or running(home) is None:
+        if told is None or seen(home, store) is None:
             raise
         return Roster(roster_row.config_of(told), str(mistakes))
     book = AccountBook(store, Vault.open(home)) if store is not None else None
