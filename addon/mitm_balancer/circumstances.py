@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import time
 from collections.abc import Callable
 
@@ -16,6 +15,7 @@ from mitm_balancer.core.strategies import Known
 from mitm_balancer.core.target import TargetInfo
 from mitm_balancer.core.vitals import Vitals
 from mitm_balancer.policies import admission_policy, weights
+from mitm_balancer.providers.limits import is_of_model, is_quiet
 from mitm_balancer.proxy.runtime import Runtime
 from mitm_balancer.usage.book import SeenWindow
 
@@ -45,12 +45,13 @@ def windows_to_evidence(runtime: Runtime) -> Callable[[SeenWindow], None]:
 
     def heard(seen: SeenWindow) -> None:
         pool = runtime.pools.get(seen.account.partition("/")[0])
-        pattern = pool.provider.model_windows if pool is not None else ""
-        at = runtime.clock() - max(0.0, time.time() - seen.seen_at)
+        if pool is not None and is_quiet(pool.provider, seen.window.name):
+            return
 
         def of_model(name: str) -> bool:
-            return bool(pattern) and re.search(pattern, name) is not None
+            return pool is not None and is_of_model(pool.provider, name)
 
+        at = runtime.clock() - max(0.0, time.time() - seen.seen_at)
         runtime.around.known.evidence.stated(seen.account, [seen.window], at, seen.source, of_model)
 
     return heard

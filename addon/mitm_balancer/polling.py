@@ -146,8 +146,7 @@ class Polls:
     def _keep(self, result: Result) -> None:
         finding, name = result.finding, result.subject.name
         redaction = Redaction(result.subject.secrets)
-        if finding.confidence == EXACT:
-            self._book.windows(name, finding.windows, result.at, Source.POLL)
+        self._book.windows(name, finding.windows, result.at, Source.POLL)
         raw = json.dumps([without_people(redaction.value(entry)) for entry in finding.raw]) if finding.raw else ""
         row = SnapshotRow(
             account=name,

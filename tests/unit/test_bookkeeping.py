@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mitm_balancer.bookkeeping import Bookkeeper
+from mitm_balancer.core.evidence import Source
 from mitm_balancer.providers.limits import Window
 from mitm_balancer.providers.usage import Usage
 from mitm_balancer.store import Store
@@ -34,6 +35,21 @@ def test_a_restart_finds_what_was_saved(tmp_path: Path) -> None:
     assert (tally.day, tally.answers, tally.unmetered, tally.usage) == (local_day(NOW), 4, 2, ONE + ONE)
     assert book.snapshot(NOW).windows == tuple(SeenWindow(WORK, window, NOW) for window in windows)
     assert book.take() == Page(), "what was found is not written again"
+    store.close()
+
+
+def test_a_poll_is_still_one_after_a_restart(tmp_path: Path) -> None:
+    """Else its old number would outrank what a refusal or a header has told meanwhile."""
+    store, book = Store.open(tmp_path / "home"), Book()
+    book.windows(WORK, [Window("5h", 40.0)], NOW, Source.POLL)
+    Bookkeeper(book, store).save()
+    store.close()
+    store, book = Store.open(tmp_path / "home"), Book()
+    Bookkeeper(book, store).restore(NOW)
+    assert [seen.source for seen in book.snapshot(NOW).windows] == [Source.POLL]
+    assert book.heard_at(WORK) is None, "no header was heard"
+    book.windows(WORK, [Window("7d", 40.0)], NOW - 5)
+    assert book.heard_at(WORK) == NOW - 5
     store.close()
 
 

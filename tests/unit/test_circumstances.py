@@ -102,3 +102,11 @@ def test_a_target_is_what_its_account_says() -> None:
     assert (made.name, made.priority, made.weight, made.models, made.enabled, made.usable) == (
         "anthropic/a", 3, 2.5, ("x*",), False, "no key",
     )  # fmt: skip
+
+
+def test_a_budget_that_refuses_nothing_says_nothing_of_what_is_left() -> None:
+    """Anthropic's overage: used up, the plan's own windows still serve."""
+    made, now = runtime(), time.time()
+    made.book.windows("anthropic/a", [Window("unified-5h", 40.0, wait=90_000), Window("unified-overage", 100.0)], now)
+    made.book.windows("anthropic/b", [Window("unified-5h", 80.0, wait=90_000)], now)
+    assert chosen(made, "claude-sonnet-4-5") == "anthropic/a"

@@ -17,7 +17,7 @@ from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.credentials import CredentialError, resolve
 from mitm_balancer.accounts.model import StoredAccount
 from mitm_balancer.accounts.vault import Vault
-from mitm_balancer.cli.bus import Proxy, opened, running
+from mitm_balancer.cli.bus import Proxy, opened, proxy_state, running
 from mitm_balancer.cli.doctor.checks import run
 from mitm_balancer.cli.doctor.folder import damage_of
 from mitm_balancer.cli.doctor.model import Bench, Finding, Level
@@ -62,7 +62,7 @@ def lay_out(args: argparse.Namespace) -> Bench:
         config = load(path if explicit or path.exists() else None)
     except ConfigErrors as e:
         problems = tuple(str(error) for error in e.errors)
-    stored, proxy = _stored(home)
+    stored, proxy, told = _stored(home)
     merged, clashes = merge(config, stored)
     secrets = {account.name: account.credential.secret for account in stored if account.credential is not None}
     declared, unusable = asyncio.run(_declared(merged))
@@ -79,22 +79,27 @@ def lay_out(args: argparse.Namespace) -> Bench:
         roster_problems=clashes,
         stored=stored,
         secrets=secrets | declared,
-        credential_problems={account.name: account.problem for account in stored if account.problem} | unusable,
+        credential_problems={account.name: account.problem for account in stored if account.problem} | unusable | told,
         proxy=proxy,
         command=shlex.join([own_command(), *same_places(args)]) if same_places(args) else own_command(),
     )
 
 
-def _stored(home: Path) -> tuple[list[StoredAccount], Proxy | None]:
-    """A database that is damaged is told by its own check; it is not opened here, because that would mend it."""
+def _stored(home: Path) -> tuple[list[StoredAccount], Proxy | None, dict[str, str]]:
+    """The stored accounts, the running proxy, and what that one says of credentials: it has met the providers.
+
+    A database that is damaged is told by its own check; it is not opened here, because that would mend it.
+    """
     if damage_of(home) is not None:
-        return [], None
+        return [], None, {}
     try:
         with opened(home) as store:
             accounts = AccountBook(store, Vault.open(home)).all() if store is not None else []
-        return accounts, running(home)
+        proxy = running(home)
+        told = proxy_state(home).get("credential_problems") if proxy is not None else None
     except CliError:
-        return [], None
+        return [], None, {}
+    return accounts, proxy, {str(name): str(why) for name, why in told.items()} if isinstance(told, dict) else {}
 
 
 async def _declared(config: Config) -> tuple[dict[str, Secret], dict[str, str]]:

@@ -14,6 +14,7 @@ from mitm_balancer.cli.picture import AccountPicture
 from mitm_balancer.cli.status_usage import PollPicture, UsagePicture, WindowPicture, counted, window_label
 from mitm_balancer.core.durations import countdown
 from mitm_balancer.core.evidence import Evidence
+from mitm_balancer.providers.limits import is_of_model, is_quiet
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.usage.polls.registry import poll_of, reason
 
@@ -56,10 +57,10 @@ def cut(text: str, width: int = LABEL) -> str:
 def label(usage: UsagePicture) -> str:
     """In the seed's words: what was used and what is left, the plan; or why nothing is known."""
     poll = usage.poll
-    if poll is None:
-        return "from its answers" if usage.windows else "usage unavailable"
-    if poll.confidence != "exact":
-        return poll.message
+    if poll is None or poll.confidence != "exact":
+        if any(window.source == "header" for window in usage.windows):
+            return "from its answers"
+        return "usage unavailable" if poll is None else poll.message
     counts = next((w for w in usage.windows if w.source == "poll" and w.remaining is not None and w.limit), None)
     parts = []
     if counts is not None and counts.remaining is not None and counts.limit is not None:
@@ -70,18 +71,13 @@ def label(usage: UsagePicture) -> str:
 def overall(usage: UsagePicture, provider: Provider | None, now: float) -> float | None:
     """Percent used of the account's tightest quota, by the rules that the balancer itself decides by; None: unknown."""
     evidence = Evidence()
-    pattern = provider.model_windows if provider is not None else ""
-    quiet = provider.quiet_windows if provider is not None else ""
 
     def of_model(name: str) -> bool:
-        return bool(pattern) and re.search(pattern, name) is not None
+        return provider is not None and is_of_model(provider, name)
 
     for window in usage.windows:
-        if quiet and re.search(quiet, window.name):
-            continue
-        evidence.stated(
-            "", [_Stated(window)], window.seen_at, of_model=lambda n: bool(pattern and re.search(pattern, n))
-        )
+        if provider is None or not is_quiet(provider, window.name):
+            evidence.stated("", [_Stated(window)], window.seen_at, of_model=of_model)
     left = evidence.outlook("", "", now).left
     return None if left is None else 100.0 - left
 
@@ -114,7 +110,7 @@ def _details(
         age = now - usage.poll.fetched_at
         for amount in usage.poll.amounts if usage.poll.confidence == "exact" else ():
             yield f"{_name(str(amount.get('name', '')))}  {amount_text(amount)}", _source("poll", age)
-        if cut_label or (usage.poll.confidence != "exact" and usage.windows):
+        if cut_label or (usage.poll.confidence != "exact" and label(usage) != usage.poll.message):
             yield f"{_name('asked')}  {usage.poll.message}", _source("poll", age)
         if usage.poll.error and usage.poll.error not in usage.poll.message:
             yield f"{_name('error')}  {usage.poll.error}", ""

@@ -111,8 +111,17 @@ def windows(provider: Provider, headers: Mapping[str, str], *, server_now: float
 
 def exhausted(provider: Provider, found: tuple[Window, ...]) -> tuple[Window, ...]:
     """The windows that refuse: used up, and not of the kind that never refuses by itself."""
-    quiet = provider.quiet_windows
-    return tuple(w for w in found if w.exhausted and not (quiet and re.search(quiet, w.name)))
+    return tuple(w for w in found if w.exhausted and not is_quiet(provider, w.name))
+
+
+def is_quiet(provider: Provider, window: str) -> bool:
+    """Whether a window of this name never refuses by itself (an overage budget): it says nothing of what is left."""
+    return bool(provider.quiet_windows) and re.search(provider.quiet_windows, window) is not None
+
+
+def is_of_model(provider: Provider, window: str) -> bool:
+    """Whether a window of this name limits one model, not the account."""
+    return bool(provider.model_windows) and re.search(provider.model_windows, window) is not None
 
 
 def _read(field: str, value: str, server_now: float) -> dict[str, object]:

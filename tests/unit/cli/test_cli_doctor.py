@@ -107,7 +107,7 @@ def test_a_ca_that_is_none_and_a_key_that_is_open(bench: Bench) -> None:
     assert worst(authority, bench) == "fail"
 
 
-def test_who_trusts_it(bench: Bench) -> None:
+def test_who_trusts_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     ca = bench.home / CA_NAME
     certificate(ca, 3650)
     bundle = bench.home / "bundle.pem"
@@ -122,6 +122,8 @@ def test_who_trusts_it(bench: Bench) -> None:
     level, text = trust(**marked, SSL_CERT_FILE=str(bundle))
     assert (level, text.rpartition(": ")[2]) == ("warn", "Gemini CLI")
     assert trust(**marked, SSL_CERT_FILE=str(bundle), NODE_EXTRA_CA_CERTS=str(ca))[0] == "ok"
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    assert trust(**marked)[0] == "warn", "this shell's own variable is not the system"
     level, text = trust(**marked, SSL_CERT_FILE=str(bundle), NODE_EXTRA_CA_CERTS=str(ca), CODEX_CA_CERTIFICATE="/none")
     assert (level, text.rpartition(": ")[2]) == ("warn", "Codex"), "its own variable comes first"
 

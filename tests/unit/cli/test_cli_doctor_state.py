@@ -44,6 +44,8 @@ def test_a_home_that_others_can_read_fails_and_each_file_is_named(bench: Bench) 
 
 def test_a_store_is_looked_at_and_not_touched(bench: Bench) -> None:
     assert found(store, bench) == [("ok", "none yet")]
+    assert damage_of(bench.home) is None
+    assert list(bench.home.iterdir()) == []
     made = Store.open(bench.home)
     made.put_state("x", {"a": 1})
     made.close()

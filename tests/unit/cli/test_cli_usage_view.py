@@ -55,6 +55,8 @@ def test_labels_are_cut_in_their_middle() -> None:
         (UsagePicture(), "usage unavailable"),
         (usage(used("unified-5h", 1.0)), "from its answers"),
         (usage(poll=polled("unavailable", "Plus", "HTTP 500.")), "HTTP 500."),
+        (usage(used("unified-5h", 1.0), poll=polled("unavailable")), "from its answers"),
+        (usage(used("unified-5h", 1.0, source="poll"), poll=polled("unavailable")), "fetched."),
         (usage(poll=polled()), "fetched."),
         (usage(poll=polled(plan="ChatGPT Plus")), "ChatGPT Plus"),
         (
@@ -74,7 +76,7 @@ def test_the_bar_is_that_of_the_tightest_quota_of_the_account() -> None:
         used("unified-5h", 42.0, reset_at=NOW + 60),
         used("unified-7d", 71.0, reset_at=NOW + 60),
         used("unified-7d_opus", 99.0, reset_at=NOW + 60),
-        used("unified-overage", 100.0, reset_at=NOW + 60),
+        used("unified-overage", 100.0, reset_at=NOW + 86_400),
         used("requests", 98.0, reset_at=NOW + 30),
     )
     assert overall(usage(*windows), PROVIDERS["anthropic"], NOW) == pytest.approx(71.0)
@@ -108,7 +110,7 @@ def test_a_window_that_a_later_poll_does_not_tell_is_gone() -> None:
 
 def test_what_could_not_be_asked_says_so() -> None:
     long = "OpenAI ChatGPT usage request failed with HTTP 503, and it went on failing in many words."
-    found = shown(usage(used("unified-5h", 1.0), poll=polled("unavailable", message=long)))
+    found = shown(usage(used("unified-5h", 1.0, source="poll"), poll=polled("unavailable", message=long)))
     assert "…" in found[0]
     text = " ".join(line[24:] for line in found[2:]).split()
     assert [word for word in text if word not in ("poll,", "5", "s", "ago")] == long.split()

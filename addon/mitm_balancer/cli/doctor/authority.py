@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import os
 import ssl
 from collections.abc import Iterable
 from pathlib import Path
@@ -54,7 +56,7 @@ def authority(bench: Bench) -> Findings:
 
 
 def _trust(bench: Bench, ca: bytes) -> Findings:
-    system = ca in ssl.create_default_context().get_ca_certs(binary_form=True)
+    system = ca in _system_roots()
     trusting = [agent for agent, names in TRUST.items() if system or _trusts(bench, names, ca)]
     if trusting and len(trusting) == len(TRUST):
         yield ok("trust", f"every agent started from this shell trusts it{' (the system does)' if system else ''}")
@@ -65,6 +67,17 @@ def _trust(bench: Bench, ca: bytes) -> Findings:
         others = ", ".join(agent for agent in TRUST if agent not in trusting)
         text = f"this shell leads through a balancer, but these will not trust its CA: {others}"
         yield warn("trust", text, f'eval "$({bench.command} env)"')
+
+
+def _system_roots() -> list[bytes]:
+    """What the system trusts, whatever SSL_CERT_FILE of this shell says."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if os.name == "nt":
+        context.load_default_certs()
+    else:
+        with contextlib.suppress(OSError):
+            context.load_verify_locations(ssl.get_default_verify_paths().openssl_cafile)
+    return context.get_ca_certs(binary_form=True)
 
 
 def _trusts(bench: Bench, names: Iterable[str], ca: bytes) -> bool:
