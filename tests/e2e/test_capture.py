@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from e2e.connectproxy import connect_proxy
 from e2e.harness import Proxy, config, start_proxy
 from e2e.rawclient import RawAnswer
@@ -32,6 +34,12 @@ IDENTITY = {"account_uuid": "uuid-1", "org": "org-1"}
 PAIR = {"token_type": "Bearer", "access_token": NEW, "refresh_token": SECOND, "expires_in": 28800, **WHO}
 TURN = b'{"model":"claude-sonnet-4-5","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}'
 JSON = ("content-type", "application/json")
+
+
+@pytest.fixture(autouse=True)
+def key_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy and the test open the same vault, also where there is a keyring."""
+    monkeypatch.setenv("BALANCER_VAULT", "file")
 
 
 @dataclass(slots=True)
@@ -104,7 +112,7 @@ async def ground(tmp_path: Path, ca: CA, *accounts: Credential, answer: dict[str
             book.save("anthropic", f"a{number}", credential, "add")
         store.close()
         mode = ["--set", f"mode=upstream:{outside.url}"]
-        async with start_proxy(tmp_path, config(), fake=fake, args=mode) as proxy:
+        async with start_proxy(tmp_path, config(), fake=fake, args=mode, env={"BALANCER_VAULT": "file"}) as proxy:
             yield Ground(proxy, fake)
             assert "CANARY" not in proxy.output
             assert "Traceback" not in proxy.output
@@ -234,7 +242,10 @@ async def test_a_login_in_the_window_becomes_pending(tmp_path: Path, fake_ca: CA
         assert credential.expires_at is not None
         await at.turn(NEW)  # the same login, seen in use
         await asyncio.sleep(1)
-        assert len(at.books(lambda book, _: book.pending())) == 1
+        (pending,) = at.books(lambda book, _: book.pending())
+        assert pending.credential is not None
+        assert pending.credential.refresh == Secret(SECOND)  # seen in use, it is still a whole login
+        assert at.proxy.output.count("is no account yet") == 1
 
 
 async def test_a_login_passes_while_the_store_is_locked(tmp_path: Path, fake_ca: CA) -> None:

@@ -182,17 +182,20 @@ class AccountBook:
         None: it is an account already, or it was dismissed. Seen again with newer tokens, the pending one gets them.
         """
 
-        def work(connection: sqlite3.Connection) -> Pending | None:
+        def work(connection: sqlite3.Connection) -> tuple[Pending, bool] | None:
             if _same(self._in(connection), provider, credential) is not None:
                 return None
             return captured.put(connection, self._vault, provider, credential, source)
 
         found = self._change(work, seals=True)
-        if found is not None:
+        if found is None:
+            return None
+        pending, is_new = found
+        if is_new:
             self._store.add_event(
-                EventType.PENDING_CONNECTION_CAPTURED, "", f"a credential for {provider} was seen: {found.id}"
+                EventType.PENDING_CONNECTION_CAPTURED, "", f"a credential for {provider} was seen: {pending.id}"
             )
-        return found
+        return pending
 
     def pending(self) -> list[Pending]:
         """Every captured credential that is not decided on, the newest first."""

@@ -20,19 +20,24 @@ ALL = f"SELECT {rows.PENDING_COLUMNS} FROM pending_accounts ORDER BY captured_at
 
 def put(
     connection: sqlite3.Connection, vault: Vault, provider: str, credential: Credential, source: str
-) -> Pending | None:
-    """Keep it; where the same account is pending already, with what is newer. None: it was dismissed."""
+) -> tuple[Pending, bool] | None:
+    """Keep it; where the same account is pending already, with what is newer. None: it was dismissed.
+
+    The flag tells whether it is a new one. A whole login stays one when its access token is seen in use.
+    """
     if _is_dismissed(connection, vault, provider, credential):
         return None
     now = time.time()
     old = _pending_same(connection, vault, provider, credential)
+    if old is not None and old.credential is not None and old.credential.refresh and credential.refresh is None:
+        return old, False
     row_id = old.id if old is not None else f"p-{secrets.token_hex(4)}"
     captured_at = old.captured_at if old is not None else now
     blob = rows.sealed(vault, row_id, credential)
     row = (row_id, provider, credential.kind, credential.expires_at, blob, source, captured_at)
     sql = f"INSERT OR REPLACE INTO pending_accounts ({rows.PENDING_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
     connection.execute(sql, row)
-    return rows.pending(row, credential)
+    return rows.pending(row, credential), old is None
 
 
 def named(connection: sqlite3.Connection, vault: Vault, row_id: str) -> Pending:

@@ -60,6 +60,7 @@ class Capture:
         self._followed: frozenset[str] = frozenset()
         """Providers of which an account lives on a login that an agent may renew."""
         self._seen: dict[str, None] = {}
+        self._told: set[str] = set()
 
     def adopt(self, setting: object, accounts: Iterable[StoredAccount]) -> None:
         """The store's setting and accounts, as they are now."""
@@ -68,6 +69,7 @@ class Capture:
         self._followed = frozenset(account.provider for account in accounts if follows(account))
         if not self.on:
             self._seen.clear()
+            self._told.clear()
 
     @property
     def on(self) -> bool:
@@ -158,7 +160,7 @@ class Capture:
             logger.warning("mitm-balancer: a credential for %s was seen but cannot be kept: %s", provider.name, error)
             return
         if found is not None:
-            _say_pending(provider.name, found.id)
+            self._say_pending(provider.name, found.id)
 
     def _hear(self, endpoint: TokenEndpoint, request: bytes, answer: bytes) -> None:
         spawn(self._learn(endpoint, request, answer), "balancer capture")
@@ -174,7 +176,7 @@ class Capture:
             logger.warning("mitm-balancer: an agent renewed a login of %s, unheard: %s", endpoint.provider, error)
             return
         if followed.fate is Fate.PENDING:
-            _say_pending(endpoint.provider, followed.name)
+            self._say_pending(endpoint.provider, followed.name)
         elif followed.fate is Fate.RENEWED:
             logger.info("mitm-balancer: %s: its agent renewed the login, the stored one follows", followed.name)
             await self._changed()
@@ -182,6 +184,15 @@ class Capture:
             logger.warning(
                 "mitm-balancer: %s was renewed by its agent and here at once: one of the two may have to log in again",
                 followed.name,
+            )
+
+    def _say_pending(self, provider: str, pending: str) -> None:
+        if pending not in self._told:
+            self._told.add(pending)
+            logger.info(
+                "mitm-balancer: a credential for %s was seen that is no account yet: balancer accounts accept %s",
+                provider,
+                pending,
             )
 
 
@@ -201,10 +212,3 @@ def _carried(hidden: Hidden) -> Iterator[str]:
 def _nobody(provider: Provider) -> ProviderPool:
     """A pool that serves nothing: its requests go the client's own way."""
     return ProviderPool(provider, {}, Priority(()), RetryBudget())
-
-
-def _say_pending(provider: str, pending: str) -> None:
-    logger.info(
-        "mitm-balancer: a credential for %s was seen that is no account yet: balancer accounts accept %s",
-        provider, pending,
-    )  # fmt: skip

@@ -51,10 +51,11 @@ def parse(data: bytes, place: Place, harvest: Harvest, around: Surroundings) -> 
 
 
 def _owner(harvest: Harvest, around: Surroundings, place: Place) -> dict[str, str]:
-    """E-mail and ids, for the file of this user only: another one's may be anybody's."""
+    """E-mail and ids, for the login of this user only: another file's may be anybody's."""
     moved = around.env.get("CLAUDE_CONFIG_DIR")
     folder = Path(moved).expanduser() if moved else around.home
-    if place.path != around.folder_of("CLAUDE_CONFIG_DIR", ".claude") / ".credentials.json":
+    keychain = place.path is None and around.platform == "darwin"
+    if not keychain and place.path != around.folder_of("CLAUDE_CONFIG_DIR", ".claude") / ".credentials.json":
         return {}
     settings = folder / ".claude.json"
     with harvest.piece(around.shown(settings)):

@@ -78,7 +78,9 @@ def test_the_keychain_is_told_how_to_hand_over(tmp_path: Path) -> None:
     surroundings = around(tmp_path)
     mac = Surroundings({}, tmp_path, tmp_path, "darwin", surroundings.providers)
     assert "security find-generic-password" in told(of(mac, "claude"))
-    assert one(search_bytes(mac, "claude", json.dumps(CLAUDE).encode()).found).login is None
+    put(tmp_path / ".claude.json", CLAUDE_SETTINGS)
+    handed = one(search_bytes(mac, "claude", json.dumps(CLAUDE).encode()).found)
+    assert (handed.login, handed.credential.identity["email"]) == (None, "ann@example.com")
 
 
 def test_codex_with_a_login(tmp_path: Path) -> None:
