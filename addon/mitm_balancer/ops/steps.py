@@ -43,7 +43,7 @@ def events(step: Step) -> Iterator[Event]:
 
 
 _OTHERS = {"client": "client", "none": "balancer"}
-"""Who answers when no account does, by the record's word (`proxy.call.OWN`, `NOBODY`)."""
+"""Who answers when no account does, by the record's word (`proxy.ends.OWN`, `NOBODY`)."""
 
 
 def _answering(record: Mapping[str, Any]) -> tuple[str, dict[str, object]]:

@@ -12,7 +12,7 @@ SHORT = 0.05
 """Seconds: shorter waits are not worth a line."""
 
 _SERVED_BY = {"client": "the client's own credential", "none": "mitm-balancer itself"}
-"""Who else can answer than an account (`proxy.call.OWN`, `NOBODY`)."""
+"""Who else can answer than an account (`proxy.ends.OWN`, `NOBODY`)."""
 
 
 def story(record: Mapping[str, Any]) -> list[str]:
