@@ -17,7 +17,8 @@ from mitm_balancer.testing import FakeProvider, steps
 
 VERBS = (
     "accounts.list", "status", "pause", "resume", "drain", "disable", "clear", "inspect", "use", "on", "off", "reload",
-    "why",
+    "why", "priority.list", "priority.move", "priority.enable", "priority.disable", "priority.model",
+    "priority.strategy",
 )  # fmt: skip
 
 
@@ -106,6 +107,31 @@ async def test_inspect_and_why_tell_what_happened(fake: FakeProvider, proxy: Pro
         assert "KEY-" not in lines
 
 
+async def test_the_order_is_changed_at_once(proxy: Proxy) -> None:
+    assert await who(proxy) == "anthropic0"
+    assert await command(proxy, "balancer.priority.list") == [
+        "strategy priority", "-  anthropic: serves its own clients only", "     anthropic0", "     anthropic1",
+    ]  # fmt: skip
+
+    await command(proxy, "balancer.priority.move", "anthropic1", "first")
+    assert (await command(proxy, "balancer.priority.list"))[2:] == ["     anthropic1", "     anthropic0"]
+    await command(proxy, "balancer.priority.strategy", "least-loaded")
+    assert await who(proxy) == "anthropic1"
+    assert "strategy least-loaded" in (await cli(proxy, "status")).out
+
+    await command(proxy, "balancer.priority.enable", "anthropic")
+    await command(proxy, "balancer.priority.enable", "openrouter", "glm-4.6")
+    await command(proxy, "balancer.priority.model", "openrouter", "-")
+    await command(proxy, "balancer.priority.disable", "openrouter")
+    assert (await command(proxy, "balancer.priority.list"))[1:] == [
+        "1. anthropic: the client's model", "     anthropic1", "     anthropic0", "2. openrouter: disabled",
+    ]  # fmt: skip
+    with pytest.raises(CommandFailed, match="there is no strategy magic"):
+        await command(proxy, "balancer.priority.strategy", "magic")
+    with pytest.raises(CommandFailed, match="expected up, down"):
+        await command(proxy, "balancer.priority.move", "anthropic1", "sideways")
+
+
 async def test_reload_tells_in_the_log(fake: FakeProvider, proxy: Proxy) -> None:
     proxy.rewrite("version: 1\naccounts: 7\n")
     await command(proxy, "balancer.reload")
@@ -131,6 +157,8 @@ async def test_a_wrong_name_is_told_with_the_right_one(proxy: Proxy) -> None:
 async def test_accounts_are_completed_and_every_command_says_what_it_does(proxy: Proxy) -> None:
     found = await command(proxy, "complete", "balancer.pause")
     assert found == ["anthropic/anthropic0", "anthropic/anthropic1", "anthropic", "anthropic0", "anthropic1"]
+    assert "least-loaded" in await command(proxy, "complete", "balancer.priority.strategy")
+    assert "openrouter" in await command(proxy, "complete", "balancer.priority.enable")
     helps: dict[str, Any] = await command(proxy, "help")
     for verb in VERBS:
         signature, text = helps[f"balancer.{verb}"]

@@ -23,11 +23,13 @@ from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from mitmproxy.proxy.layers.tls import parse_client_hello
 from mitmproxy.proxy.server import ConnectionHandler
 
-from mitm_balancer.proxy import contentview, wire
+from mitm_balancer.proxy import contentview, target_type, wire
 from mitm_balancer.proxy.call import Call
-from mitm_balancer.proxy.commands import Commands, Operated
+from mitm_balancer.proxy.commands import Commands
+from mitm_balancer.proxy.hand import Hand, Operated
 from mitm_balancer.proxy.hooks import Hooks
 from mitm_balancer.proxy.outlet import FlowOutlet
+from mitm_balancer.proxy.priority_commands import PriorityCommands
 from mitm_balancer.proxy.runs import Runs
 from mitm_balancer.proxy.runtime import Runtime
 from mitm_balancer.proxy.stream import BalancedLayer
@@ -85,7 +87,10 @@ class BalancerAddon:
 
     def load(self, loader: Loader) -> None:
         contentview.register()
-        Commands(lambda: self.backend).register(loader)
+        hand = Hand(lambda: self.backend)
+        target_type.register(hand.accounts, hand.providers)
+        Commands(hand).register(loader)
+        PriorityCommands(hand).register(loader)
         loader.add_option(
             "balancer_config",
             str,

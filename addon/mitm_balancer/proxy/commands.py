@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import mitmproxy.types
 from mitmproxy import exceptions
@@ -17,46 +16,23 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.log import ALERT
 
 from mitm_balancer import operations
-from mitm_balancer.operations import Board, Report
 from mitm_balancer.ops.story import story
-from mitm_balancer.proxy import standing, target_type
-from mitm_balancer.proxy.activity import Activity
-from mitm_balancer.proxy.runtime import Runtime
+from mitm_balancer.proxy import standing
+from mitm_balancer.proxy.hand import Hand, Operated, tried
 from mitm_balancer.proxy.target_type import Target
 from mitm_balancer.proxy.tasks import spawn
-from mitm_balancer.targets import UnknownTargetError
 
 logger = logging.getLogger(__name__)
 
 
-class Reloadable(Board, Protocol):
-    """The running proxy's board."""
-
-    async def reload(self) -> Sequence[str]:
-        """Read the configuration again; all that is wrong with it."""
-        ...
-
-
-class Operated(Protocol):
-    """What is commanded (app.App)."""
-
-    runtime: Runtime
-    activity: Activity
-    problems: tuple[str, ...]
-
-    @property
-    def operator(self) -> Reloadable: ...
-
-
 class Commands:
-    """`backend` gives the running one; None while there is none, which is told."""
+    """But for those of the order, which are in `priority_commands`."""
 
-    def __init__(self, backend: Callable[[], Operated | None]) -> None:
-        self._backend = backend
+    def __init__(self, hand: Hand) -> None:
+        self._hand = hand
 
     def register(self, loader: Loader) -> None:
         """Make all of them known."""
-        target_type.register(self._names)
         commands: dict[str, Callable[..., object]] = {
             "accounts.list": self.accounts_list,
             "status": self.status,
@@ -79,7 +55,7 @@ class Commands:
 
     def accounts_list(self) -> mitmproxy.types.Data:
         """All accounts: name, state, whether new work goes there, running requests, and why it does not serve."""
-        operated = self._operated()
+        operated = self._hand.operated()
         rows = [
             [s.name, s.state, "active" if s.active else "", f"{s.in_flight} running", s.why]
             for s in standing.all_of(operated.runtime, operated.operator)
@@ -88,19 +64,19 @@ class Commands:
 
     def status(self) -> Sequence[str]:
         """Everything at one look: balancing, strategy, what runs and waits, and each account."""
-        operated = self._operated()
+        operated = self._hand.operated()
         return standing.page(operated.runtime, operated.operator, operated.problems)
 
     def inspect(self, target: Target) -> Sequence[str]:
         """All that is known about an account, or about those of a provider."""
-        operated = self._operated()
-        return self._tried(
+        operated = self._hand.operated()
+        return tried(
             lambda: standing.inspect(operated.runtime, operated.operator, operated.activity, target, time.time())
         )
 
     def why(self, request: str = "last") -> Sequence[str]:
         """Which accounts a request went to, and why: its id (from x-balancer), its flow's id, or last."""
-        record = self._operated().activity.record(request)
+        record = self._hand.operated().activity.record(request)
         if record is None:
             raise exceptions.CommandError(
                 f"{request} is not among the newest requests; a shell knows more: balancer why"
@@ -111,39 +87,39 @@ class Commands:
 
     def pause(self, target: Target) -> Sequence[str]:
         """Give an account or a provider no new work, until it is resumed."""
-        return self._done(lambda board: operations.set_state(board, "pause", target))
+        return self._hand.done(lambda board: operations.set_state(board, "pause", target))
 
     def resume(self, target: Target) -> Sequence[str]:
         """End a pause, a drain or a disable."""
-        return self._done(lambda board: operations.resume(board, target))
+        return self._hand.done(lambda board: operations.resume(board, target))
 
     def drain(self, target: Target) -> Sequence[str]:
         """Let what runs on an account finish and its sessions go on; nothing new begins there."""
-        return self._done(lambda board: operations.set_state(board, "drain", target))
+        return self._hand.done(lambda board: operations.set_state(board, "drain", target))
 
     def disable(self, target: Target) -> Sequence[str]:
         """Switch an account or a provider off, until it is resumed."""
-        return self._done(lambda board: operations.set_state(board, "disable", target))
+        return self._hand.done(lambda board: operations.set_state(board, "disable", target))
 
     def clear(self, target: Target, model: str = "") -> Sequence[str]:
         """Forget an account's cooldowns and breaker, or its cooldown for one model: it is tried again now."""
-        return self._done(lambda board: operations.clear(board, target, model or None))
+        return self._hand.done(lambda board: operations.clear(board, target, model or None))
 
     def use(self, target: Target) -> Sequence[str]:
         """New work of its provider goes to this account; sessions stay where they are."""
-        return self._done(lambda board: operations.use(board, target, time.time()))
+        return self._hand.done(lambda board: operations.use(board, target, time.time()))
 
     def on(self) -> Sequence[str]:
         """Switch balancing on."""
-        return self._done(lambda board: operations.switch(board, on=True))
+        return self._hand.done(lambda board: operations.switch(board, on=True))
 
     def off(self) -> Sequence[str]:
         """Switch balancing off: the active account serves, without failover."""
-        return self._done(lambda board: operations.switch(board, on=False))
+        return self._hand.done(lambda board: operations.switch(board, on=False))
 
     def reload(self) -> Sequence[str]:
         """Read the configuration again. What it found is told in the log: reading takes longer than a command may."""
-        spawn(self._reload(self._operated()), "balancer reload")
+        spawn(self._reload(self._hand.operated()), "balancer reload")
         return ["the configuration is being read: the log tells what it holds"]
 
     # -- inside -------------------------------------------------------------------------------------------------
@@ -155,23 +131,3 @@ class Commands:
             logger.log(ALERT, "mitm-balancer: the configuration has %d mistakes, the running one stays", len(problems))
         else:
             logger.log(ALERT, "mitm-balancer: configuration read")
-
-    def _done(self, operation: Callable[[Board], Report]) -> Sequence[str]:
-        board = self._operated().operator
-        report = self._tried(lambda: operation(board))
-        return [*report.lines, *report.warnings]
-
-    def _tried[T](self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except UnknownTargetError as e:
-            raise exceptions.CommandError(str(e)) from e
-
-    def _operated(self) -> Operated:
-        if (operated := self._backend()) is None:
-            raise exceptions.CommandError("mitm-balancer does not run: its configuration could not be read")
-        return operated
-
-    def _names(self) -> Sequence[str]:
-        operated = self._backend()
-        return [] if operated is None else [spec.name for spec in operated.operator.config.accounts]

@@ -12,11 +12,17 @@ from mitm_balancer.config import STRATEGIES
 from mitm_balancer.targets import UnknownTargetError, candidates, find
 
 type Names = Callable[[], Sequence[str]]
-"""The accounts that there are now."""
+"""What there is now."""
 
 
 class Target(str):
     """An account (provider/alias, or an alias that only one has) or a provider; it may be one that is gone by now."""
+
+    __slots__ = ()
+
+
+class ProviderName(str):
+    """A provider, whether it has accounts or not."""
 
     __slots__ = ()
 
@@ -52,24 +58,28 @@ class _TargetType(mitmproxy.types._BaseType):
         return True
 
 
-class _StrategyType(mitmproxy.types._BaseType):
-    typ = StrategyName
-    display = "strategy"
+class _WordType(mitmproxy.types._BaseType):
+    """One of a list of words."""
+
+    def __init__(self, typ: type[str], display: str, words: Names) -> None:
+        self.typ, self.display = typ, display
+        self._words = words
 
     def completion(self, manager: CommandManager, t: Any, s: str) -> Sequence[str]:  # noqa: ARG002
-        return STRATEGIES
+        return self._words()
 
-    def parse(self, manager: CommandManager, typ: Any, s: str) -> StrategyName:  # noqa: ARG002
-        if s not in STRATEGIES:
-            raise ValueError(f"there is no strategy {s}; there are: {', '.join(STRATEGIES)}")
-        return StrategyName(s)
+    def parse(self, manager: CommandManager, typ: Any, s: str) -> str:  # noqa: ARG002
+        if s not in (words := self._words()):
+            raise ValueError(f"there is no {self.display} {s}; there are: {', '.join(words)}")
+        return s
 
     def is_valid(self, manager: CommandManager, typ: Any, val: Any) -> bool:  # noqa: ARG002
-        return val in STRATEGIES
+        return val in self._words()
 
 
-def register(names: Names) -> None:
+def register(accounts: Names, providers: Names) -> None:
     """Make them known to mitmproxy; again after a reload of the script, with the names of then."""
     known = mitmproxy.types.CommandTypes.typemap
-    known[Target] = _TargetType(names)
-    known[StrategyName] = _StrategyType()
+    known[Target] = _TargetType(accounts)
+    known[ProviderName] = _WordType(ProviderName, "provider", providers)
+    known[StrategyName] = _WordType(StrategyName, "strategy", lambda: STRATEGIES)
