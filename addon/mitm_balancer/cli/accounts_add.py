@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-from collections.abc import Callable
 
 from mitm_balancer.accounts.alias import normalized
 from mitm_balancer.accounts.credentials import CredentialError, checked
 from mitm_balancer.accounts.model import AccountSettings, Credential, StoredAccount
 from mitm_balancer.accounts.shapes import complaint, ends_at, kind_of
+from mitm_balancer.cli.account_settings import add_settings, settings_given
 from mitm_balancer.cli.asking import confirm, hidden_line
 from mitm_balancer.cli.desk import Desk, desk
 from mitm_balancer.cli.output import CliError, own_command, print_json
 from mitm_balancer.config.accounts import IDENTITY, sendable_identity
-from mitm_balancer.config.nodes import BadValueError
-from mitm_balancer.config.urls import read_base_url
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.roster import place
 
@@ -26,11 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("provider", metavar="PROVIDER", help="anthropic, openai, gemini, openrouter, ...")
     parser.add_argument("key", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--alias", help="what to call it; five random characters when none is given")
-    parser.add_argument("--priority", type=int, metavar="N", help="lower goes first; a higher number is a reserve")
-    parser.add_argument("--weight", type=_positive(float), metavar="W", help="its share, with the strategy weighted")
-    parser.add_argument("--models", metavar="GLOB,...", help="the models that it serves; default: all")
-    parser.add_argument("--base-url", metavar="URL", help="send its attempts elsewhere; azure needs one")
-    parser.add_argument("--concurrency-limit", type=_positive(int), metavar="N", help="requests at once; default 8")
+    add_settings(parser)
     parser.add_argument(
         "--identity", action="append", default=[], metavar="WORD=ID", help=f"beside the key: {', '.join(IDENTITY)}"
     )
@@ -48,25 +41,25 @@ def main(args: argparse.Namespace) -> int:
         )
     with desk(args, make=True) as at:
         provider = at.provider(args.provider)
-        settings = _settings(args, provider)
-        identity = _identity(args.identity)
         alias = normalized(args.alias) if args.alias else None
         _refuse_declared(at, provider.name, alias)
-        credential = _credential(provider, identity, odd_is_fine=args.yes or settings.base_url is not None)
+        there = at.book.find(f"{provider.name}/{alias}") if alias is not None else None
+        # Before the key is asked for: what is wrong on the command line is told first.
+        settings = settings_given(args, there.settings if there is not None else AccountSettings(), provider)
+        credential = _credential(provider, args, settings)
         known = at.book.same(provider.name, credential)
-        if known is None and alias is not None and (there := at.book.find(f"{provider.name}/{alias}")) is not None:
+        if known is not None:
+            settings = settings_given(args, known.settings, provider)
+        elif there is not None:
             confirm(f"{there.name} holds another credential. Replace it?", yes=args.yes)
-        given = any(getattr(args, word) is not None for word in ("priority", "weight", "models", "base_url"))
-        given = given or args.concurrency_limit is not None
-        taken = [spec.alias for spec in at.config.accounts if spec.provider == provider.name]
         saved = at.book.save(
             provider.name,
             alias,
             credential,
             SOURCE,
-            settings if given or known is None else None,
-            activate=not args.keep and not (args.priority or 0) > 0,
-            taken=taken,
+            settings,
+            activate=not args.keep and settings.priority <= 0,
+            taken=[spec.alias for spec in at.config.accounts if spec.provider == provider.name],
         )
         told = at.told()
     _tell(args, saved, known, alias)
@@ -93,7 +86,8 @@ def _refuse_declared(at: Desk, provider: str, alias: str | None) -> None:
             raise CliError(f"Account already exists: {spec.name} is declared in {place(spec, at.config)}")
 
 
-def _credential(provider: Provider, identity: dict[str, str], *, odd_is_fine: bool) -> Credential:
+def _credential(provider: Provider, args: argparse.Namespace, settings: AccountSettings) -> Credential:
+    identity = _identity(args.identity)
     try:
         secret = checked(hidden_line(f"Key of {provider.name}"), "the key")
     except CredentialError as error:
@@ -102,29 +96,9 @@ def _credential(provider: Provider, identity: dict[str, str], *, odd_is_fine: bo
     if any(char.isspace() for char in text):
         raise CliError("the key holds a space: it must be the key alone")
     odd = "" if provider.custom else complaint(provider.name, text)
-    if odd and not odd_is_fine:
-        confirm(f"{odd[0].upper()}{odd[1:]}. Store it for {provider.name} all the same?", yes=False)
+    if odd and settings.base_url is None:  # a gateway has keys of its own
+        confirm(f"{odd[0].upper()}{odd[1:]}. Store it for {provider.name} all the same?", yes=args.yes)
     return Credential(kind_of(text), secret, expires_at=ends_at(text), identity=identity)
-
-
-def _settings(args: argparse.Namespace, provider: Provider) -> AccountSettings:
-    """What was said on the command line, over the defaults."""
-    if args.base_url is not None:
-        try:
-            read_base_url(args.base_url)
-        except BadValueError as bad:
-            raise CliError(f"--base-url: {bad}", 2) from None
-    elif provider.needs_base_url and not provider.hosts:
-        raise CliError(f"{provider.name} has no address of its own: --base-url states your endpoint", 2)
-    models = tuple(glob.strip() for glob in (args.models or "").split(",") if glob.strip())
-    given = {
-        "priority": args.priority,
-        "weight": args.weight,
-        "models": models or None,
-        "base_url": args.base_url,
-        "concurrency_limit": args.concurrency_limit,
-    }
-    return dataclasses.replace(AccountSettings(), **{key: value for key, value in given.items() if value is not None})
 
 
 def _identity(given: list[str]) -> dict[str, str]:
@@ -134,14 +108,3 @@ def _identity(given: list[str]) -> dict[str, str]:
     if bad := words.keys() - {word for word, _ in sendable_identity(words)}:
         raise CliError(f"--identity {', '.join(sorted(bad))}: expected an id of letters, digits and . _ : -", 2)
     return words
-
-
-def _positive[N: (int, float)](kind: type[N]) -> Callable[[str], N]:
-    def read(text: str) -> N:
-        found = kind(text)
-        if not 0 < found < float("inf"):
-            raise ValueError
-        return found
-
-    read.__name__ = f"number above 0, not {kind.__name__}"
-    return read

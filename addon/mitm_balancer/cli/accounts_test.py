@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from mitm_balancer.accounts.credentials import CredentialError, resolve
 from mitm_balancer.accounts.probing import Finding, finding, probe
+from mitm_balancer.cli import outside
 from mitm_balancer.cli.bus import Proxy, running
 from mitm_balancer.cli.desk import Desk, desk
 from mitm_balancer.cli.output import print_json, table
+from mitm_balancer.cli.renewed import renewed
 from mitm_balancer.config import AccountSpec, BaseUrl, Stored
 from mitm_balancer.config.urls import is_loopback
 from mitm_balancer.providers.identity import account_fields
@@ -20,9 +22,8 @@ from mitm_balancer.proxy.wire import join_path
 from mitm_balancer.secrets import Secret
 from mitm_balancer.upstream.ask import ask
 from mitm_balancer.upstream.base import Origin, UpstreamError
-from mitm_balancer.upstream.dial import Via, proxy_from_environment
+from mitm_balancer.upstream.dial import Via
 from mitm_balancer.upstream.pool import Pool
-from mitm_balancer.upstream.tls import TlsSettings
 
 SECONDS = 15.0
 """For one account's answer: a person is waiting."""
@@ -38,10 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     with desk(args, make=True) as at:
         specs = [at.spec(name) for name in args.names] or list(at.roster.accounts)
-        credentials = {a.name: a for a in at.book.all()}
-        secrets = {name: a.credential.secret for name, a in credentials.items() if a.credential is not None}
-        problems = {name: a.problem for name, a in credentials.items() if a.problem}
-        found = asyncio.run(_all(at, specs, secrets, problems, running(at.home)))
+        found = asyncio.run(_all(at, specs))
     if args.json:
         told = [{"account": name, "result": f.word, "detail": f.detail} for name, f in found.items()]
         print_json({"accounts": told, "at": time.time()})
@@ -50,30 +48,34 @@ def main(args: argparse.Namespace) -> int:
     return 0 if all(f.word in GOOD for f in found.values()) else 1
 
 
-async def _all(
-    at: Desk,
-    specs: list[AccountSpec],
-    secrets: Mapping[str, Secret],
-    problems: Mapping[str, str],
-    proxy: Proxy | None,
-) -> dict[str, Finding]:
-    pool = Pool()
-    pool.configure(TlsSettings(trusted_ca=os.environ.get("SSL_CERT_FILE")), lambda origin: _route(origin, proxy))
+@dataclass(frozen=True, slots=True)
+class _Vaulted:
+    """What the stored accounts have to send, by name; and why some have nothing."""
+
+    secrets: Mapping[str, Secret]
+    problems: Mapping[str, str]
+
+
+async def _all(at: Desk, specs: Sequence[AccountSpec]) -> dict[str, Finding]:
+    proxy = await asyncio.to_thread(running, at.home)
+    pool = outside.pool()
+    pool.configure(pool.tls, lambda origin: _route(origin, proxy))
     try:
-        # One after the other: an account per provider would do, and nobody is to look like a scan.
-        return {spec.name: await _one(pool, at, spec, secrets, problems) for spec in specs}
+        names = {spec.name for spec in specs if isinstance(spec.credential, Stored)}
+        accounts, problems = await renewed(at.book, at.store, pool, at.home, names)
+        vaulted = _Vaulted(
+            {a.name: a.credential.secret for a in accounts if a.credential is not None},
+            {a.name: a.problem for a in accounts if a.problem} | problems,
+        )
+        # One after the other: this is no hurry, and is not to look like a scan.
+        return {spec.name: await _one(pool, at, spec, vaulted) for spec in specs}
     finally:
         await pool.aclose()
 
 
-async def _one(
-    pool: Pool, at: Desk, spec: AccountSpec, secrets: Mapping[str, Secret], problems: Mapping[str, str]
-) -> Finding:
+async def _one(pool: Pool, at: Desk, spec: AccountSpec, vaulted: _Vaulted) -> Finding:
     try:
-        stored = isinstance(spec.credential, Stored)
-        if stored and spec.name not in secrets:
-            raise CredentialError(problems.get(spec.name, "it is not stored any more"))
-        secret = secrets[spec.name] if stored else await resolve(spec.credential)
+        secret = await _secret(spec, vaulted)
     except CredentialError as error:
         return Finding("unusable", str(error))
     provider = at.provider(spec.provider)
@@ -88,14 +90,22 @@ async def _one(
     return finding(provider, told)
 
 
+async def _secret(spec: AccountSpec, vaulted: _Vaulted) -> Secret:
+    if not isinstance(spec.credential, Stored):
+        return await resolve(spec.credential)
+    if problem := vaulted.problems.get(spec.name):
+        raise CredentialError(problem)
+    if spec.name not in vaulted.secrets:
+        raise CredentialError("it is not stored any more")
+    return vaulted.secrets[spec.name]
+
+
 def _below(base: BaseUrl) -> Callable[[str], str]:
     """Where an account with a base URL sends a path to."""
     return lambda path: str(base).removesuffix(base.path) + join_path(base.path, path)
 
 
 def _route(origin: Origin, proxy: Proxy | None) -> Via | None:
-    """As the environment says, but never through our own proxy: it would put another account's credential in."""
-    via = proxy_from_environment(origin)
-    if via is not None and proxy is not None and via.port == proxy.port and is_loopback(via.host):
-        return None
-    return via
+    """The way out; never through our own proxy, which would put another account's credential in."""
+    via = outside.way_out(origin)
+    return None if via and proxy and via.port == proxy.port and is_loopback(via.host) else via

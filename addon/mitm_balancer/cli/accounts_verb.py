@@ -17,6 +17,7 @@ VERBS = {
     "accept": "make an account of a captured credential",
     "dismiss": "forget a captured credential, and do not ask about it again",
     "add": "store a key; it is asked for, or read from stdin, and never an argument",
+    "set": "change what a stored account serves, and how: models, weight, base URL, ...",
     "use": "new sessions of its provider go to this account",
     "rename": "another alias; cooldowns, usage and sessions follow it",
     "remove": "forget a stored account and its credential",
@@ -29,7 +30,7 @@ VERBS = {
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(accounts_verb="list", json=False)
+    parser.add_argument("--json", action="store_true", help="the list as one JSON object")
     verbs = parser.add_subparsers(dest="accounts_verb", metavar="VERB", title="verbs (default: list)")
     for verb, text in VERBS.items():
         sub = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")

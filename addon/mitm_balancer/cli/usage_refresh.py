@@ -8,14 +8,11 @@ from pathlib import Path
 
 from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.credentials import CredentialError, resolve
-from mitm_balancer.accounts.model import StoredAccount
-from mitm_balancer.accounts.oauth.memory import renewable
-from mitm_balancer.accounts.oauth.outcome import Fresh, NeedsLogin
-from mitm_balancer.accounts.oauth.refresher import Refresher
 from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.bookkeeping import Bookkeeper
 from mitm_balancer.cli import outside
 from mitm_balancer.cli.board import Line
+from mitm_balancer.cli.renewed import renewed
 from mitm_balancer.config import Config, Stored
 from mitm_balancer.polling import Polls
 from mitm_balancer.proxy.tasks import spawn
@@ -26,9 +23,6 @@ from mitm_balancer.usage.book import Book
 
 WAIT = 30.0
 """Seconds that a proxy has: one account's questions may take 20, four accounts are asked at once."""
-
-FINISH = 30.0
-"""Seconds for a renewal that is under way: an answer that nobody reads would cost a login."""
 
 
 def refresh(home: Path, config: Config, store: Store, names: Sequence[str]) -> tuple[Mapping[str, str], str]:
@@ -49,7 +43,7 @@ async def _ourselves(home: Path, config: Config, store: Store, names: Sequence[s
 
 
 async def _over(pool: Pool, home: Path, config: Config, store: Store, names: Sequence[str]) -> Mapping[str, str]:
-    stored, problems = await _renewed(AccountBook(store, Vault.open(home)), store, pool, home, names)
+    stored, problems = await renewed(AccountBook(store, Vault.open(home)), store, pool, home, names)
     merged, _ = merge(config, stored)
     secrets = {a.name: a.credential.secret for a in stored if a.credential is not None}
     for spec in merged.accounts:
@@ -75,23 +69,3 @@ async def _over(pool: Pool, home: Path, config: Config, store: Store, names: Seq
     outcome = await polls.poller.refresh([name for name in names if name not in problems])
     await polls.written()
     return outcome | problems
-
-
-async def _renewed(
-    book: AccountBook, store: Store, pool: Pool, home: Path, names: Sequence[str]
-) -> tuple[list[StoredAccount], dict[str, str]]:
-    """The stored accounts, those in question with a token that has not ended; and why some have none."""
-
-    async def heard() -> None:
-        """Nobody else is to be told: the accounts are read again below."""
-
-    refresher = Refresher(book, store, pool, home, spawn, heard)
-    ended = [a for a in book.all() if a.name in names and renewable(a) and refresher.memory.expired(a)]
-    results = await asyncio.gather(*(refresher.renew(account) for account in ended))
-    await refresher.finish(FINISH)
-    problems = {
-        account.name: str(result) if isinstance(result, NeedsLogin) else f"its token has ended: {result.reason}"
-        for account, result in zip(ended, results, strict=True)
-        if not isinstance(result, Fresh)
-    }
-    return book.all(), problems

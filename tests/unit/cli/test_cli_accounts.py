@@ -207,6 +207,37 @@ def test_use_disable_and_enable_work_for_both(run: Run, home: Path) -> None:
     assert run("use", "nobody")[0] == 1
 
 
+def test_set_changes_what_is_said_and_nothing_else(run: Run, home: Path) -> None:
+    run("add", "anthropic", "--alias", "work", "--priority", "-2", "--weight", "3", stdin=KEY)
+    before = accounts(home)["anthropic/work"]
+    assert run("set", "work", "--models", "claude-*, fable-*", "--base-url", "https://gate.example/x")[0] == 0
+    after = accounts(home)["anthropic/work"]
+    assert (after.settings.models, after.settings.base_url) == (("claude-*", "fable-*"), "https://gate.example/x")
+    assert (after.settings.priority, after.settings.weight, after.generation) == (-2, 3.0, before.generation)
+    assert after.credential == before.credential
+    assert run("set", "work", "--base-url", "none")[0] == 0
+    assert accounts(home)["anthropic/work"].settings.base_url is None
+    assert run("set", "work")[0] == 2
+    assert run("set", "work", "--base-url", "http://far.example")[0] == 2
+    # The same key again keeps what was set.
+    run("add", "anthropic", "--concurrency-limit", "2", stdin=KEY)
+    settings = accounts(home)["anthropic/work"].settings
+    assert (settings.priority, settings.models, settings.concurrency_limit) == (-2, ("claude-*", "fable-*"), 2)
+
+
+def test_an_account_without_an_address_keeps_its_own(run: Run, home: Path) -> None:
+    run("add", "azure", "--alias", "eu", "--base-url", "https://eu.example", stdin="azure-key-1")
+    assert run("add", "azure", "--alias", "eu", "--yes", stdin="azure-key-2")[0] == 0
+    assert accounts(home)["azure/eu"].settings.base_url == "https://eu.example"
+    assert run("set", "eu", "--base-url", "none")[0] == 2
+
+
+def test_the_list_needs_no_word(run: Run) -> None:
+    run("add", "anthropic", "--alias", "work", stdin=KEY)
+    assert json.loads(run("--json")[1])["accounts"][0]["name"] == "anthropic/work"
+    assert "anthropic/work" in run()[1]
+
+
 def test_remove_asks_and_the_next_in_order_takes_over(run: Run, home: Path) -> None:
     for alias, priority in (("gone", "0"), ("later", "2"), ("sooner", "1")):
         run("add", "openai", "--alias", alias, "--priority", priority, stdin=f"sk-CANARY-{alias}")
