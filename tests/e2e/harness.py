@@ -56,8 +56,8 @@ def account(
 
 
 def config(*accounts: Mapping[str, Any], **sections: Any) -> str:
-    """The text of a configuration file. JSON is YAML."""
-    return json.dumps({"version": 1, "accounts": list(accounts), **sections}, indent=1)
+    """The text of a configuration file. JSON is YAML. Nobody is asked for usage unless a section says so."""
+    return json.dumps({"version": 1, "accounts": list(accounts), "usage": {"poll": False}, **sections}, indent=1)
 
 
 @dataclass(slots=True)

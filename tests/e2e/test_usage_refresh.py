@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from e2e.conftest import Launch
-from e2e.harness import BIN, account, bare_environment, config
+from e2e.connectproxy import connect_proxy
+from e2e.harness import BIN, account, bare_environment, config, start_proxy
 from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.model import AccountSettings, Credential
 from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import Store
-from mitm_balancer.testing import FakeProvider, steps
+from mitm_balancer.testing import CA, FakeProvider, steps
 from mitm_balancer.testing.ledger import Record
 from mitm_balancer.testing.tokens import TokenEndpoint
 
@@ -138,3 +139,30 @@ async def test_without_a_proxy_a_login_that_has_ended_is_renewed_first(
         assert found.generation == 2
         for secret in (given.access, given.refresh):
             assert secret not in out + err
+
+
+async def test_a_proxy_asks_by_itself_at_its_start_and_not_again_soon(tmp_path: Path, fake_ca: CA) -> None:
+    """Over the operator's own proxy and real TLS, under the provider's own name; a restart remembers."""
+    names = ("openrouter.ai", "api.anthropic.com")
+    async with FakeProvider({CANARY: "main"}, ca=fake_ca, names=names) as fake, connect_proxy(fake.port) as way_out:
+        _serve(fake, 2.5)
+        text = config(
+            account("openrouter", "main", CANARY),
+            account("openrouter", "off", CANARY, enabled=False),
+            account("anthropic", "key", "sk-ant-api03-canary"),
+            usage={"poll": True, "every_s": 60},
+        )
+        options = {"fake": fake, "env": {"HTTPS_PROXY": way_out.url}}
+        async with start_proxy(tmp_path, text, **options) as proxy:
+            await fake.until(lambda: _asked(fake) == 1, 20)
+            deadline = time.monotonic() + 10
+            while not (shown := _account((await _usage(proxy.home, "--json"))[1]))["windows"]:
+                assert time.monotonic() < deadline, shown
+            assert (shown["used_percent"], shown["windows"][0]["source"]) == (75.0, "poll")
+        async with start_proxy(tmp_path, None, **options) as proxy:
+            await asyncio.sleep(5)
+            assert _asked(fake) == 1, "asked less than a minute ago"
+        # A key of Anthropic's has no place to ask at.
+        assert {head.split(" ")[1] for head in way_out.heads} == {"openrouter.ai:443"}
+        assert all(CANARY not in head for head in way_out.heads)
+        assert CANARY not in proxy.output

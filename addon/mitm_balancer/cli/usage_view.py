@@ -202,7 +202,9 @@ def as_json(account: AccountPicture, providers: dict[str, Provider], now: float)
     provider = account.name.partition("/")[0]
     used = overall(account.usage, providers.get(provider), now)
     poll: PollPicture | None = account.usage.poll
-    told = asdict(poll) if poll is not None else {"confidence": "unavailable", "message": _why(provider), "amounts": []}
+    told = asdict(poll or PollPicture(0.0, "unavailable", "", _why(provider), "", (), 0.0))
+    if poll is None:
+        told["fetched_at"] = None
     return {
         "name": account.name,
         "state": account.state,

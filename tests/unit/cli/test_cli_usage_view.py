@@ -220,6 +220,8 @@ def test_the_json_has_every_number_with_its_age_and_source(home: Home, capsys: p
     assert (work["plan"], work["poll"]["supported"], work["poll"]["amounts"]) == ("max", True, [{"name": "credits"}])
     assert (work["refused"][0]["reason"], work["today"]["answers"]) == ("limit", 12)
     assert (groq["poll"]["supported"], groq["poll"]["confidence"]) == (False, "unavailable")
+    assert groq["poll"].keys() == work["poll"].keys()
+    assert groq["poll"]["fetched_at"] is None
     assert "RAW" not in text
 
 
