@@ -23,14 +23,12 @@ class Question:
 def renewable(service: TokenService | None, credential: Credential | None) -> bool:
     """Whether this credential can be renewed at all.
 
-    A GitHub token that is used as it is (`secret` and `refresh` are one, and it has no end) has nothing to renew; with
-    an end that has passed (`expires_at` 0) it says that it is to be exchanged first.
+    A GitHub token that is sent as it is (`secret` and `refresh` are one, without an end) is exchanged only once it was
+    refused: not every one is taken as it is.
     """
     if service is None or credential is None or not credential.refresh or credential.kind != "oauth":
         return False
-    if service.form is Form.EXCHANGE:
-        return credential.expires_at is not None
-    return bool(credential.extra.get("client_id", service.client_id))
+    return service.form is Form.EXCHANGE or bool(credential.extra.get("client_id", service.client_id))
 
 
 def endpoint(service: TokenService, credential: Credential) -> str:

@@ -104,8 +104,7 @@ def test_one_line_per_client_id() -> None:
         ("anthropic", dataclasses.replace(login(), refresh=None), False),  # `claude setup-token`
         ("anthropic", Credential("api", Secret("sk-ant-api03"), Secret("x")), False),
         ("openrouter", login(), False),
-        ("copilot", dataclasses.replace(login(), expires_at=None), False),  # taken as it is
-        ("copilot", dataclasses.replace(login(), expires_at=0.0), True),  # to be exchanged first
+        ("copilot", dataclasses.replace(login(), expires_at=None), True),
         ("vertex", login(), False),
         ("vertex", login(extra={"client_id": "gcloud"}), True),
         ("anthropic", None, False),
@@ -126,7 +125,7 @@ def test_a_new_pair_with_its_life_and_its_owner() -> None:
     new = renewed("anthropic", body, old=login(identity={"plan": "max"}, extra={"scope": "x"}))
     assert (new.secret, new.refresh) == (Secret("new-access-token"), Secret("new-refresh-token"))
     assert new.expires_at == NOW + 28800
-    assert new.identity == {"plan": "max", "account_uuid": "u-1", "email": "a@b.example", "org": "Org", "org_id": "o-1"}
+    assert new.identity == {"plan": "max", "account_uuid": "u-1", "email": "a@b.example", "org": "o-1", "org_name": "Org"}
     assert new.extra == {"scope": "x", "life": "28800"}
 
 

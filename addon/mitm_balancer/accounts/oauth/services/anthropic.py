@@ -10,7 +10,7 @@ SERVICE = TokenService(
     identity={
         "account_uuid": ("account", "uuid"),
         "email": ("account", "email_address"),
-        "org": ("organization", "name"),
-        "org_id": ("organization", "uuid"),
+        "org": ("organization", "uuid"),
+        "org_name": ("organization", "name"),
     },
 )
