@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from wsproto.events import CloseConnection, TextMessage
 
 from e2e.conftest import Launch
 from e2e.harness import BIN, Proxy, account, bare_environment, config, start_proxy
 from e2e.helpers import ANTHROPIC, AnyAnswer, told
+from e2e.test_websocket import CREATE, Socket
 from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.model import AccountSettings, Credential, StoredAccount
 from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import Store
-from mitm_balancer.testing import FakeProvider, steps
+from mitm_balancer.testing import ErrorKind, FakeProvider, steps
 from mitm_balancer.testing.tokens import Mishap, TokenEndpoint
 
 FILE_VAULT = {"BALANCER_VAULT": "file"}
@@ -82,10 +85,6 @@ async def _ask(proxy: Proxy, **fields: Any) -> AnyAnswer:
         return await client.request(*ANTHROPIC.request(stream=True, **fields))
 
 
-def _output(proxy: Proxy) -> str:
-    return proxy.output
-
-
 async def _until(condition: Any, seconds: float = 8.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
@@ -112,6 +111,7 @@ async def test_a_refused_token_is_renewed_and_the_client_sees_nothing(
     assert told(await _ask(proxy)) == ("work", 1)
     await _until(lambda: "work" in _balancer(proxy, "why", "last"))
     assert "CANARY" not in proxy.output + _balancer(proxy, "why", "last")
+    assert not [path for path in proxy.home.rglob("*") if path.is_file() and b"CANARY" in path.read_bytes()]
 
 
 async def test_a_token_that_has_ended_is_renewed_before_it_is_sent(
@@ -208,21 +208,42 @@ async def test_what_is_due_is_renewed_without_any_request(
     assert tokens.refreshes == ["work"]
 
 
-async def test_a_websocket_handshake_that_is_refused_is_made_again(
-    stored: Stored, tokens: TokenEndpoint, fake: FakeProvider, launch: Launch
-) -> None:
-    stored.add("work", "codex")
-    proxy = await launch(config(), env=FILE_VAULT)
-    tokens.end_access("work")
+@contextlib.asynccontextmanager
+async def _codex_socket(proxy: Proxy) -> AsyncIterator[Socket]:
     headers = [
         ("authorization", "Bearer CLIENT-OWN"), ("Connection", "Upgrade"), ("Upgrade", "websocket"),
         ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", base64.b64encode(b"0123456789abcdef").decode()),
     ]  # fmt: skip
     async with await proxy.dial("chatgpt.com") as client:
         await client.start("GET", "/backend-api/codex/responses", headers)
-        answer = await client.read_head()
-        assert (answer.status, told(answer)) == (101, ("work", 2))
+        yield Socket(client, await client.read_head())
+
+
+async def test_a_websocket_handshake_that_is_refused_is_made_again(
+    stored: Stored, tokens: TokenEndpoint, fake: FakeProvider, launch: Launch
+) -> None:
+    stored.add("work", "codex")
+    proxy = await launch(config(), env=FILE_VAULT)
+    tokens.end_access("work")
+    async with _codex_socket(proxy) as socket:
+        assert (socket.answer.status, told(socket.answer)) == (101, ("work", 2))
     assert tokens.refreshes == ["work"]
+
+
+async def test_a_login_that_is_refused_inside_a_socket_is_renewed_and_the_client_comes_back(
+    stored: Stored, tokens: TokenEndpoint, fake: FakeProvider, launch: Launch
+) -> None:
+    """The frame is kept back and the socket closed with 1012; the next handshake has the new token."""
+    stored.add("work", "codex")
+    fake.play("work", steps.error_first(ErrorKind.AUTH))
+    proxy = await launch(config(), env=FILE_VAULT)
+    async with _codex_socket(proxy) as socket:
+        await socket.send(TextMessage(data=CREATE))
+        events = await socket.events()
+        assert [int(event.code) for event in events if isinstance(event, CloseConnection)] == [1012]
+    await _until(lambda: tokens.refreshes == ["work"])
+    async with _codex_socket(proxy) as socket:
+        assert told(socket.answer) == ("work", 1)
 
 
 async def test_the_only_login_is_over_and_the_agents_own_credential_goes_through(

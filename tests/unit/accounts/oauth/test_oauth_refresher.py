@@ -35,6 +35,7 @@ async def test_a_refresh_stores_the_new_pair_before_it_is_told(world: World) -> 
 async def test_all_who_wait_share_one_refresh(world: World) -> None:
     account = world.add()
     done = await asyncio.gather(*(world.renew(account) for _ in range(20)))
+    assert len({id(d) for d in done}) == 1, "one answer for all of them"
     assert {secret_of(d.account) for d in done if isinstance(d, Fresh)} == {world.tokens.logins["work"].given.access}
     assert world.tokens.refreshes == ["work"]
 

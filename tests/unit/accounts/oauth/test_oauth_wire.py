@@ -125,7 +125,13 @@ def test_a_new_pair_with_its_life_and_its_owner() -> None:
     new = renewed("anthropic", body, old=login(identity={"plan": "max"}, extra={"scope": "x"}))
     assert (new.secret, new.refresh) == (Secret("new-access-token"), Secret("new-refresh-token"))
     assert new.expires_at == NOW + 28800
-    assert new.identity == {"plan": "max", "account_uuid": "u-1", "email": "a@b.example", "org": "o-1", "org_name": "Org"}
+    assert new.identity == {
+        "plan": "max",
+        "account_uuid": "u-1",
+        "email": "a@b.example",
+        "org": "o-1",
+        "org_name": "Org",
+    }
     assert new.extra == {"scope": "x", "life": "28800"}
 
 
