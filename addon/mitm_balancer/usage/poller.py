@@ -186,6 +186,8 @@ class Poller:
                 error = f"{type(e).__name__}: {e}"
                 finding = unavailable(f"{what}: an error of the balancer, see its log")
         earliest = self._next(subject.name, poll, finding)
+        if subject.name not in self._subjects:
+            return  # removed or renamed meanwhile: a later account of that name must not inherit it
         self._tell(Result(subject, finding, at, self._wall() + earliest, wished, error))
 
     def _next(self, name: str, poll: Poll, finding: Finding) -> float:

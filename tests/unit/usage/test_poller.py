@@ -183,6 +183,14 @@ async def test_an_account_that_is_gone_is_not_asked() -> None:
     world = World(CODEX)
     world.poller.configure([], EVERY)
     assert await world.run(1000) == []
+    world.poller.configure([CODEX], EVERY)
+    world.gate = asyncio.Event()
+    asked = asyncio.ensure_future(world.poller.refresh([CODEX.name]))
+    await asyncio.sleep(0)
+    world.poller.configure([], EVERY)
+    world.gate.set()
+    await asked
+    assert not world.results, "what is told after it has gone is nobody's"
     assert "disabled" in (await world.poller.refresh([CODEX.name]))[CODEX.name]
     groq = account("groq")
     world.poller.configure([groq], EVERY)
