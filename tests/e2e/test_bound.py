@@ -143,14 +143,16 @@ async def test_google_names_files_and_caches_with_their_collection(fake: FakePro
     assert told(await ask(proxy, GEMINI, "POST", "/upload/v1beta/files", b"bytes"))[0] == "b"
     await asyncio.sleep(1.2)
     await proxy.stop()
-    # `a` is first again after a restart.
-    again = await launch(two(fake, "gemini"), folder=proxy.log.parent)
+    # Somebody was put ahead, so `b` is not the account in use any more.
+    fake.labels["KEY-C"] = "c"
+    accounts = [account("gemini", alias, f"KEY-{alias.upper()}", fake) for alias in ("c", "a", "b")]
+    again = await launch(config(*accounts), folder=proxy.log.parent)
     labels(fake)
     part = {"fileData": {"mimeType": "text/plain", "fileUri": f"https://{GEMINI}/v1beta/files/mine"}}
     with_file = {"contents": [{"role": "user", "parts": [part]}]}
     assert told(await ask(again, GEMINI, "POST", path, with_file)) == ("b", 1)
     assert told(await ask(again, GEMINI, "GET", "/v1beta/files/mine"))[0] == "b"
-    assert told(await ask(again, GEMINI, "POST", path, hello)) == ("a", 1)
+    assert told(await ask(again, GEMINI, "POST", path, hello)) == ("c", 1)
     assert labels(fake) == ["b", "b", "a"]
 
 

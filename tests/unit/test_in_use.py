@@ -76,3 +76,21 @@ def test_without_a_store_nothing_is_remembered() -> None:
     in_use = InUse(None)
     in_use.restore(pool("a"))
     in_use.save_if_changed({"anthropic": pool("a")}, {})
+
+
+def test_an_order_that_was_changed_counts(store: Store) -> None:
+    """Whom the operator has put ahead goes first; who was left out, or stands behind, changes nothing."""
+    before = pool("a", "b")
+    before.priority.active = "anthropic/b"
+    InUse(store).save_if_changed({"anthropic": before}, {})
+    stays = {"": "anthropic/b"}
+    for now, expected in ((pool("b", "a"), {}), (pool("c", "a", "b"), {}), (pool("a", "b", "c"), stays)):
+        InUse(store).restore(now)
+        assert now.priority.in_use == expected
+    for now, expected in (
+        (pool("c", "b"), {}),
+        (pool("b", "a"), {"": "anthropic/b"}),
+        (pool("b"), {"": "anthropic/b"}),
+    ):
+        now.priority.adopt(before.priority)
+        assert now.priority.in_use == expected

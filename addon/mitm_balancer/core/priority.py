@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import chain
 
 from mitm_balancer.core.changes import Changes
@@ -20,6 +21,8 @@ from mitm_balancer.core.switching import Switch, Tied, worth_it
 from mitm_balancer.core.target import TargetInfo, allows
 
 __all__ = ["Priority", "Rejected", "Selection", "TargetInfo", "allows"]
+
+NO_MARKS: Mapping[str, str] = {}
 
 REJECTED_KEPT = 16
 """Passed-over targets that a decision tells of, the first in order: a story of 10,000 would be none."""
@@ -75,6 +78,7 @@ class Priority(Order):
         self.strategy: Strategy = BY_NAME[strategy](self.targets, self.around.known)
         self._active: str | None = None
         self._active_for: dict[str, str] = {}
+        self._marks: dict[str, str] = {}
         self._numbers = {target.name: number for number, target in enumerate(self.targets)}
         self._own = Changes()
         self._lanes: dict[str, Lane] = {}
@@ -144,13 +148,25 @@ class Priority(Order):
         """The accounts in use, for `restore`: "" is the one for all models, the others are exceptions."""
         return self._active_for | ({"": self.active} if self.active is not None else {})
 
-    def restore(self, in_use: Mapping[str, str]) -> None:
-        """Go on where an earlier process stopped."""
+    def restore(self, in_use: Mapping[str, str], marks: Mapping[str, str] = NO_MARKS) -> None:
+        """Go on with these (see `in_use`), but for those that the operator has since put another one ahead of."""
         for model, name in in_use.items():
-            if name in self._numbers and model:
+            if name not in self._numbers or marks.get(name, self.mark(name)) != self.mark(name):
+                continue
+            if model:
                 self._active_for[model] = name
-            elif name in self._numbers:
+            else:
                 self._active = name
+
+    def mark(self, name: str) -> str:
+        """Tells whether the same ones stand ahead of an account as before; short, to be kept."""
+        if (known := self._marks.get(name)) is None:
+            known = blake2b("\n".join(self._ahead(name)).encode(), digest_size=8).hexdigest()
+            self._marks[name] = known
+        return known
+
+    def _ahead(self, name: str) -> list[str]:
+        return [target.name for target in self.targets[: self._numbers.get(name, 0)]]
 
     def rename(self, old: str, new: str) -> None:
         """An account in use has another name now; whoever adopts this one's state goes on with that."""
@@ -181,10 +197,12 @@ class Priority(Order):
         return active is None or not self.around.known.load.at_limit(active)  # else it has enough, and is not left
 
     def adopt(self, old: Priority | None) -> None:
-        """Go on where the one before a reload stopped: the active account if it is still there, turns and shares."""
+        """Go on where the one before a reload stopped: the active account if it is still there and nobody was put ahead
+        of it, turns and shares."""
         if old is None:
             return
-        self.restore(old.in_use)
+        moved = {name: "" for name in old.in_use.values() if not set(self._ahead(name)) <= set(old._ahead(name))}
+        self.restore(old.in_use, moved)
         if old.strategy.name == self.strategy.name:
             self.strategy.adopt(old.strategy)
 
