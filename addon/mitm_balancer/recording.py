@@ -171,8 +171,8 @@ class Recording:
         if kind is EventType.COMPLETED and self.store is not None:
             self.store.add_trace(record["id"], record)
         if listeners.audit is not None:
-            for event in steps.events(step):
-                listeners.audit.add(event)
+            for name, line in steps.lines(step):
+                listeners.audit.put(name, at, line)
         if listeners.metrics is not None:
             listeners.metrics.step(step)
         if kind is EventType.COMMIT:

@@ -1,7 +1,8 @@
-"""The steps of one request, as the proxy drops them, and the events that they are.
+"""The steps of one request, as the proxy drops them, and the lines of the audit log that they are.
 
 A step is a tuple that costs the event loop next to nothing: (type, wall-clock seconds, the trace record, detail). The
 record is still growing; whoever reads a step later reads only fields that no longer change once the step was taken.
+Lines are plain dicts without empty fields, because there are several for each request.
 """
 
 from __future__ import annotations
@@ -9,76 +10,85 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mitm_balancer.ops.events import Event, EventType
+from mitm_balancer.ops.events import EventType
 
 type Step = tuple[EventType, float, Mapping[str, Any], Any]
 """`detail` by type: ATTEMPT (number, account, because); VERDICT (number, the attempt's entry); else None."""
 
+type Line = dict[str, Any]
 
-def events(step: Step) -> Iterator[Event]:
-    """The lines of one step."""
-    kind, at, record, detail = step
-    common = {name: record.get(name) for name in ("provider", "model")} | {"request_id": record["id"]}
-    match kind:
-        case EventType.ATTEMPT:
-            number, account, because = detail
-            if number > 1:
-                previous = record["attempts"][number - 2]["account"]
-                again = {"attempt": number, "previous": previous, "because": because}
-                yield Event(EventType.REDISPATCH, at, account, data=common | again)
-            yield Event(kind, at, account, data=common | {"attempt": number, "because": because})
-        case EventType.VERDICT:
-            number, entry = detail
-            yield Event(kind, at, entry["account"], entry.get("message", ""), common | _verdict(number, entry))
-        case EventType.REQUEST_STARTED:
-            names = ("request", "kind", "stream", "session", "bytes_in")
-            yield Event(kind, at, data=common | {name: record.get(name) for name in names})
-        case EventType.COMMIT:
-            account, told = _answering(record)
-            told |= {"status": record["status"], "attempts": detail, "seconds": record["head_seconds"]}
-            yield Event(kind, at, account, data=common | told)
-        case _:
-            account, told = _answering(record)
-            yield Event(EventType.COMPLETED, at, account, data=common | told | _completed(record))
-
-
+_STARTED = ("request", "kind", "stream", "session", "bytes_in")
+_VERDICT = {
+    "status": "status",
+    "verdict": "verdict",
+    "reason": "reason",
+    "wait": "wait_s",
+    "billed": "billed",
+    "connect": "connect_s",
+    "head": "head_s",
+    "first_event": "first_event_s",
+    "seconds": "seconds",
+}
+"""Name in the record -> name in the line."""
+_COMPLETED = {
+    "status": "status",
+    "ended": "ended",
+    "seconds": "seconds",
+    "queued_seconds": "queued_s",
+    "held_seconds": "held_s",
+    "bytes_in": "bytes_in",
+    "bytes_out": "bytes_out",
+    "usage": "tokens",
+    "stopped": "stopped",
+    "note": "note",
+}
 _OTHERS = {"client": "client", "none": "balancer"}
 """Who answers when no account does, by the record's word (`proxy.ends.OWN`, `NOBODY`)."""
 
 
-def _answering(record: Mapping[str, Any]) -> tuple[str, dict[str, object]]:
-    """The account that answers, and the field that says whether it is one."""
-    account = str(record.get("account") or "")
-    by = "account" if "/" in account else _OTHERS.get(account)
-    return (account if by == "account" else ""), {"answered_by": by}
+def lines(step: Step) -> Iterator[tuple[EventType, Line]]:
+    """The lines of one step, without their time and type."""
+    kind, _, record, detail = step
+    line: Line = {"request_id": record["id"], "provider": record.get("provider", "")}
+    if model := record.get("model"):
+        line["model"] = model
+    if kind is EventType.ATTEMPT:
+        number, account, because = detail
+        line |= {"account": account, "attempt": number, "because": because}
+        if number > 1:
+            yield EventType.REDISPATCH, line | {"previous": record["attempts"][number - 2]["account"]}
+    elif kind is EventType.VERDICT:
+        number, entry = detail
+        line |= {"account": entry["account"], "attempt": number}
+        _copy(entry, _VERDICT, line)
+        if message := entry.get("message"):
+            line["message"] = message
+    elif kind is EventType.REQUEST_STARTED:
+        for name in _STARTED:
+            if name in record:
+                line[name] = record[name]
+    elif kind is EventType.COMMIT:
+        _answering(record, line)
+        line |= {"status": record["status"], "attempts": detail, "seconds": record["head_seconds"]}
+    else:
+        _answering(record, line)
+        _copy(record, _COMPLETED, line)
+        line["attempts"] = len(record["attempts"])
+    yield kind, line
 
 
-def _verdict(number: int, entry: Mapping[str, Any]) -> dict[str, object]:
-    return {
-        "attempt": number,
-        "status": entry.get("status"),
-        "verdict": entry["verdict"],
-        "reason": entry.get("reason") or None,
-        "wait_s": entry.get("wait"),
-        "billed": entry["billed"],
-        "connect_s": entry.get("connect"),
-        "head_s": entry.get("head"),
-        "first_event_s": entry.get("first_event"),
-        "seconds": entry["seconds"],
-    }
+def _copy(source: Mapping[str, Any], names: Mapping[str, str], line: Line) -> None:
+    for name, shown in names.items():
+        value = source.get(name)
+        if value is not None and value != "":
+            line[shown] = value
 
 
-def _completed(record: Mapping[str, Any]) -> dict[str, object]:
-    return {
-        "status": record.get("status"),
-        "ended": record["ended"],
-        "attempts": len(record["attempts"]),
-        "seconds": record["seconds"],
-        "queued_s": record.get("queued_seconds"),
-        "held_s": record.get("held_seconds"),
-        "bytes_in": record.get("bytes_in"),
-        "bytes_out": record["bytes_out"],
-        "tokens": record.get("usage"),
-        "stopped": record.get("stopped"),
-        "note": record.get("note"),
-    }
+def _answering(record: Mapping[str, Any], line: Line) -> None:
+    account = record.get("account")
+    if account is None:
+        return
+    if "/" in account:
+        line["account"], line["answered_by"] = account, "account"
+    else:
+        line["answered_by"] = _OTHERS.get(account, account)

@@ -46,12 +46,28 @@ def written(*events: Event) -> list[dict[str, object]]:
     return sink.lines
 
 
+def written_steps(*taken: steps.Step) -> list[dict[str, object]]:
+    sink = Sink()
+    log = AuditLog(sink)
+    for step in taken:
+        for kind, line in steps.lines(step):
+            log.put(kind, step[1], line)
+    log.flush()
+    return sink.lines
+
+
 def test_a_line_begins_with_its_time_and_type() -> None:
     (line,) = written(Event(EventType.REAUTH_REQUIRED, AT + 0.0426, "anthropic/work", "it needs a new login"))
 
     assert list(line) == ["ts", "event", "account", "provider", "message"]
     assert (line["ts"], line["event"]) == ("2026-09-21T14:13:20.042Z", "reauth_required")
     assert line["provider"] == "anthropic"
+
+
+def test_the_clock_may_go_back() -> None:
+    lines = written(*(Event(EventType.PROXY_STARTED, AT + after) for after in (0.0, 0.999, 1.5, 0.25)))
+
+    assert [str(line["ts"])[-7:] for line in lines] == ["20.000Z", "20.999Z", "21.500Z", "20.250Z"]
 
 
 def test_a_stamp_is_utc() -> None:
@@ -88,7 +104,7 @@ def test_every_step_of_a_request_is_a_line_with_the_fields_of_its_type() -> None
         tried("anthropic/b", connect=0.1, head=0.2, first_event=0.3),
         session="9c1f02ab", queued_seconds=0.5, held_seconds=0.25, usage={"input": 7}, note="so it is",
     )  # fmt: skip
-    lines = written(*(event for step in all_steps(data) for event in steps.events(step)))
+    lines = written_steps(*all_steps(data))
 
     assert [line["event"] for line in lines] == [
         "request_started", "attempt", "verdict", "redispatch", "attempt", "verdict", "commit", "completed",
@@ -110,7 +126,7 @@ def test_every_step_of_a_request_is_a_line_with_the_fields_of_its_type() -> None
 def test_who_answers_when_no_account_does(account: str, by: str) -> None:
     data = record(account=account, status=429, stopped="every account is cooling")
 
-    lines = written(*(event for step in all_steps(data) for event in steps.events(step)))
+    lines = written_steps(*all_steps(data))
 
     assert [line["answered_by"] for line in lines[1:]] == [by, by]
     assert "account" not in lines[-1] and lines[-1]["stopped"] == "every account is cooling"
@@ -120,7 +136,7 @@ def test_a_request_that_got_nothing_says_so() -> None:
     data = record(ended="cancelled by the client")
     del data["account"], data["status"], data["head_seconds"]
 
-    (line,) = written(*steps.events((EventType.COMPLETED, AT, data, None)))
+    (line,) = written_steps((EventType.COMPLETED, AT, data, None))
 
     assert line["ended"] == "cancelled by the client"
     assert {"status", "account", "answered_by"}.isdisjoint(line)
