@@ -19,7 +19,7 @@ from mitm_balancer.core.verdict import Verdict
 from mitm_balancer.ops import steps, words
 from mitm_balancer.ops.audit import AuditLog
 from mitm_balancer.ops.desk import Desk
-from mitm_balancer.ops.events import DECISIONS, Event, EventType
+from mitm_balancer.ops.events import Event, EventType
 from mitm_balancer.ops.notices import Notices
 from mitm_balancer.ops.switches import Switches
 from mitm_balancer.store import CooldownRow, EventRow, KnownRows, Store, StoreError, remaining
@@ -204,7 +204,7 @@ class Recording:
         """To everybody, the store among them."""
         if event.type == EventType.REAUTH_REQUIRED and self._told_lately(event):
             return
-        if self.store is not None and event.type not in DECISIONS:
+        if self.store is not None:
             self.store.add_event(event.type, event.account, event.message, event.data, origin=FROM_PROXY, at=event.at)
         self._pass(event)
 

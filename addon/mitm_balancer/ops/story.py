@@ -18,8 +18,9 @@ _SERVED_BY = {"client": "the client's own credential", "none": "mitm-balancer it
 def story(record: Mapping[str, Any]) -> list[str]:
     """The trace of one request, told in its order. Unknown fields are left out, missing ones too."""
     lines = [*_head(record), *(_passed_over(entry) for entry in record.get("passed_over") or [])]
-    for number, attempt in enumerate(record.get("attempts") or [], 1):
-        lines += _attempt(number, attempt)
+    attempts = record.get("attempts") or []
+    for number, attempt in enumerate(attempts, 1):
+        lines += _attempt(number, attempt, again=number < len(attempts))
     if record.get("across"):
         served = f"{record.get('account')} with the model {record.get('model_sent')}"
         lines.append(f"  another provider stood in for {record.get('provider')}: {served}, as the matrix allows")
@@ -48,20 +49,23 @@ def _passed_over(entry: Mapping[str, Any]) -> str:
     return f"  passed over {entry.get('account')}: {entry.get('reason')}{back}"
 
 
-def _attempt(number: int, attempt: Mapping[str, Any]) -> list[str]:
+def _attempt(number: int, attempt: Mapping[str, Any], *, again: bool) -> list[str]:
     because = f" ({attempt['because']})" if attempt.get("because") else ""
     outcome = " ".join(str(attempt[name]) for name in ("status", "verdict") if attempt.get(name)) or "no verdict"
     model = f" as {attempt['model']}" if attempt.get("model") else ""
     parts = [f"  {number}. {attempt.get('account')}{model}{because}: {outcome}"]
     parts += [str(attempt["reason"])] if attempt.get("reason") else []
     parts += [f"come back in {countdown(float(attempt['wait']))}"] if attempt.get("wait") else []
-    parts += [_BILLED[attempt["billed"]]] if attempt.get("billed") in _BILLED else []
-    parts += ["may be billed twice"] if attempt.get("may_be_billed_twice") else []
+    parts += _billed(attempt, again)
     lines = [f"{', '.join(parts)}   {_times(attempt)}"]
     return [*lines, f'     "{attempt["message"]}"'] if attempt.get("message") else lines
 
 
-_BILLED = {"no": "not billed", "maybe": "may be billed"}
+def _billed(attempt: Mapping[str, Any], again: bool) -> list[str]:
+    if attempt.get("may_be_billed_twice") and again:
+        return ["may be billed twice"]
+    told = {"no": "not billed", "maybe": "may be billed"}.get(str(attempt.get("billed")))
+    return [told] if told else []
 
 
 def _times(attempt: Mapping[str, Any]) -> str:

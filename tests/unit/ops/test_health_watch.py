@@ -28,6 +28,16 @@ def test_what_holds_at_the_start_is_no_news_but_its_end_is() -> None:
     assert told(watch, 113.0) == []
 
 
+def test_the_first_of_two_ends_is_seen_in_time() -> None:
+    health = Health(random.Random(1))
+    health.record("a/b", "", LIMITED, 100.0)
+    health.record("a/c", "", Outcome(Verdict.RATE_LIMITED, "burst", Scope.ACCOUNT, 500.0), 100.0)
+    watch = HealthWatch(health)
+    watch.look(100.0)
+
+    assert told(watch, 112.0) == [("cooldown_ended", "a/b")]
+
+
 def test_an_end_by_hand_is_seen() -> None:
     health = Health(random.Random(1))
     watch = HealthWatch(health)
