@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mitm_balancer import overrides, publishing
-from mitm_balancer.cli.bus import Proxy, seen
+from mitm_balancer.cli.bus import FRESH, Proxy, seen
 from mitm_balancer.cli.picture import AccountPicture, Cooldown, Picture, ProxyPicture
 from mitm_balancer.cli.places import expected_config
 from mitm_balancer.cli.roster_view import Roster, roster
 from mitm_balancer.cli.status_usage import UsagePicture, usage_pictures
 from mitm_balancer.config import AccountSpec, Stored
+from mitm_balancer.core.durations import countdown
 from mitm_balancer.operations import Flags, serving
 from mitm_balancer.store import CooldownRow, Store, remaining
 from mitm_balancer.store.snapshots import listed
@@ -23,10 +24,11 @@ from mitm_balancer.store.snapshots import listed
 def take(args: argparse.Namespace, home: Path, store: Store | None) -> Picture:
     """Look once. Reads only; a home without a store is one without cooldowns and stored accounts."""
     now = time.time()
-    known = roster(args, home, store)
+    proxy = seen(home, store)
+    # A running proxy has told which stored accounts cannot be used; then the vault need not be opened for it.
+    known = roster(args, home, store, names_only=proxy is not None)
     settings = store.settings() if store is not None else {}
     counts = overrides.apply(known.config, settings)
-    proxy = seen(home, store)
     state = _row(store, "proxy", proxy)
     live = _row(store, publishing.KEY, proxy)
     before = (store.get_state(publishing.KEY) if store is not None else None) or {}
@@ -45,7 +47,7 @@ def take(args: argparse.Namespace, home: Path, store: Store | None) -> Picture:
         balancing=counts.balancing,
         strategy=counts.priority.strategy,
         proxy=_proxy(proxy, state, live),
-        problems=_problems(health, state, known),
+        problems=_problems(health, state, known, now),
         overrides=tuple(overrides.told(known.config, settings)),
         accounts=tuple(
             _account(
@@ -93,11 +95,13 @@ def _usage(store: Store | None, now: float) -> dict[str, UsagePicture]:
     return usage_pictures(store.usage(today), store.windows(), now, listed(store))
 
 
-def _problems(health: str | None, state: Mapping[str, Any], known: Roster) -> tuple[str, ...]:
+def _problems(health: str | None, state: Mapping[str, Any], known: Roster, now: float) -> tuple[str, ...]:
     """Each once: what this process sees, then what the proxy says."""
     told = state.get("config_problems") or ([state["config_problem"]] if state.get("config_problem") else [])
     mistakes = told or ([known.mistakes] if known.mistakes else [])
-    found = (health, state.get("store_problem"), *mistakes, *known.problems)
+    silent = now - float(state.get("beat") or now)
+    old = f"the proxy has told nothing for {countdown(silent)}: what it does may be older" if silent > FRESH else ""
+    found = (old, health, state.get("store_problem"), *mistakes, *known.problems, *state.get("account_problems", ()))
     return tuple(dict.fromkeys(str(problem) for problem in found if problem))
 
 

@@ -6,6 +6,7 @@ When the file has a mistake, a running proxy goes on with what it read before; t
 from __future__ import annotations
 
 import argparse
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def roster(args: argparse.Namespace, home: Path, store: Store | None, *, names_o
         if told is None or seen(home, store) is None:
             raise
         return Roster(roster_row.config_of(told), str(mistakes))
-    book = AccountBook(store, Vault.open(home)) if store is not None else None
+    book = AccountBook(store, _vault(home)) if store is not None else None
     accounts = [] if book is None else book.listed() if names_only else book.all()
     merged, problems = merge(config, accounts)
     declared = {spec.name for spec in config.accounts}
@@ -55,6 +56,12 @@ def roster(args: argparse.Namespace, home: Path, store: Store | None, *, names_o
         problems=problems,
         unusable={name: why for name, why in unusable.items() if name not in declared},
     )
+
+
+@functools.cache
+def _vault(home: Path) -> Vault:
+    """One for the process: `status --watch` looks every second, and a keyring is slow."""
+    return Vault.open(home)
 
 
 def known_config(args: argparse.Namespace, home: Path, store: Store | None) -> Config:
