@@ -7,6 +7,7 @@ followed: a credential must not travel on.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import urllib.parse
 from collections.abc import Iterable
@@ -49,7 +50,7 @@ class Told:
         """The body as JSON; None when it is none."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 
@@ -62,13 +63,14 @@ async def ask(
     body: bytes = b"",
     timeout: float = TIMEOUT,
     limit: int = LIMIT,
+    fresh: bool = False,
 ) -> Told:
     """Send it and read the answer. Host, length, `accept` and `user-agent` are added where `headers` has none.
 
     Raises UpstreamError: `sent` tells whether the other side may have acted on it. `https://` only; plain `http://` is
-    for this machine itself.
+    for this machine itself. `fresh`: see `WireRequest`; for what must not be sent twice.
     """
-    request = _request(method, url, tuple(headers), body)
+    request = dataclasses.replace(_request(method, url, tuple(headers), body), fresh=fresh)
     ends = asyncio.get_running_loop().time() + timeout
     response = await upstream.send(request, Timeouts(connect=min(CONNECT, timeout), head=timeout, idle=timeout))
     try:

@@ -38,6 +38,9 @@ class WireRequest:
     headers: RawHeaders = field(repr=False)
     body: bytes | AsyncIterator[bytes] = field(default=b"", repr=False)
     """An iterator is sent chunk by chunk and cannot be replayed."""
+    fresh: bool = False
+    """On a connection that nothing was sent on before: one that idled may be dead, and of what is sent on it nobody
+    knows whether it arrived."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class Pool:
         """See `Upstream.send`."""
         bucket = self._buckets.setdefault(request.origin, _Bucket())
         while True:
-            connection, fresh = await self._acquire(request.origin, bucket, timeouts)
+            connection, fresh = await self._acquire(request.origin, bucket, timeouts, only_fresh=request.fresh)
             try:
                 response = await connection.exchange(request, timeouts)
             except UpstreamError as e:
@@ -131,12 +131,15 @@ class Pool:
 
     # -- places -------------------------------------------------------------------------------------------------
 
-    async def _acquire(self, origin: Origin, bucket: _Bucket, timeouts: Timeouts) -> tuple[Connection, bool]:
+    async def _acquire(
+        self, origin: Origin, bucket: _Bucket, timeouts: Timeouts, *, only_fresh: bool
+    ) -> tuple[Connection, bool]:
         """A connection that counts among `open`, and whether it is fresh."""
         connection = await self._place(bucket, timeouts)
-        if connection is not None and not connection.reusable:
-            connection = None  # it was lost on the way here
-        if connection is None and self._has_idle(bucket):
+        if connection is not None and (only_fresh or not connection.reusable):
+            connection.abort()
+            connection = None  # it was lost on the way here, or is not wanted
+        if connection is None and not only_fresh and self._has_idle(bucket):
             connection = bucket.idle.pop()
         if connection is not None:
             connection.info.reused = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 
 import pytest
-from bytewise import Peer, RawServer, serve
+from bytewise import Peer, RawServer, echo_ok, serve
 
 from mitm_balancer.core.verdict import Sent
 from mitm_balancer.testing import Leaf
@@ -42,9 +42,18 @@ async def test_a_coded_answer_is_read(pool: Pool) -> None:
         assert (await ask(pool, "GET", f"http://127.0.0.1:{server.port}/")).json() == {"a": 1}
 
 
-async def test_an_answer_that_is_no_json_is_none(pool: Pool) -> None:
-    async with RawServer(serve(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>")) as server:
+@pytest.mark.parametrize("body", [b"<html>", b"[" * 100_000], ids=["html", "deep"])
+async def test_an_answer_that_is_no_json_is_none(pool: Pool, body: bytes) -> None:
+    async with RawServer(serve(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))) as server:
         assert (await ask(pool, "GET", f"http://127.0.0.1:{server.port}/")).json() is None
+
+
+async def test_a_fresh_one_has_a_connection_that_nothing_was_sent_on(pool: Pool) -> None:
+    async with RawServer(echo_ok) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        for fresh, accepted in ((False, 1), (False, 1), (True, 2), (True, 3), (False, 3)):
+            assert (await ask(pool, "GET", url, fresh=fresh)).body == b"ok"
+            assert server.accepted == accepted
 
 
 @pytest.mark.parametrize("url", ["http://token.example/x", "ftp://localhost/x", "https:///x", "https://h:99999/"])

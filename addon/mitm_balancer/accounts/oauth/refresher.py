@@ -154,8 +154,9 @@ class Refresher:
         asked = request.question(service, old, secret)
         try:
             told = await ask(
-                self.upstream, asked.method, asked.url, headers=asked.headers, body=asked.body, timeout=self.timeout
-            )
+                self.upstream, asked.method, asked.url, headers=asked.headers, body=asked.body, timeout=self.timeout,
+                fresh=True,  # an answer that is lost with a connection that died while it idled would cost the login
+            )  # fmt: skip
         except UpstreamError as e:
             return await self._no_answer(service, current, old, e)
         meaning = answer.read(service, old, told.status, _headers(told), told.json(), now=self.wall())

@@ -46,8 +46,7 @@ def line(service: TokenService, credential: Credential) -> str:
 
 
 def question(service: TokenService, credential: Credential, client_secret: str = "") -> Question:
-    """The refresh. `connection: close`, so that none is ever sent on a connection that died while it idled: its answer
-    would be lost, and with it the login."""
+    """The refresh. It is to be sent on a connection of its own, which ends with it."""
     assert credential.refresh, "only what is renewable is renewed"
     url = endpoint(service, credential)
     token = credential.refresh.reveal()

@@ -14,6 +14,7 @@ from mitm_balancer.accounts.oauth import keeper, services
 from mitm_balancer.accounts.oauth.outcome import Fresh, NeedsLogin, NotNow
 from mitm_balancer.testing import FakeProvider
 from mitm_balancer.testing.tokens import Mishap
+from mitm_balancer.upstream.ask import ask
 
 
 async def test_a_refresh_stores_the_new_pair_before_it_is_told(world: World) -> None:
@@ -30,6 +31,15 @@ async def test_a_refresh_stores_the_new_pair_before_it_is_told(world: World) -> 
     sent = {"grant_type": "refresh_token", "refresh_token": refresh_of(account), "client_id": client}
     assert world.tokens.asked == [sent]
     assert "token_refreshed" in world.events()
+
+
+async def test_a_refresh_goes_over_a_connection_of_its_own(world: World, fake: FakeProvider) -> None:
+    account = world.add()
+    for _ in range(2):
+        await ask(world.pool, "GET", f"{fake.url}/v1/models")
+    await world.renew(account)
+    first, second, refresh = (record.connection_id for record in fake.ledger)
+    assert first == second != refresh
 
 
 async def test_all_who_wait_share_one_refresh(world: World) -> None:

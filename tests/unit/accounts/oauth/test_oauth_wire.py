@@ -69,7 +69,7 @@ def test_copilot_exchanges_its_github_token() -> None:
     assert dict(asked.headers)["authorization"] == "token old-refresh-token"
 
 
-def test_no_refresh_is_sent_on_a_connection_that_idled() -> None:
+def test_the_connection_ends_with_the_refresh() -> None:
     for service in SERVICES.values():
         assert dict(question(service, login(extra={"client_id": "x"})).headers)["connection"] == "close"
 
