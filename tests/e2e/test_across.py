@@ -11,7 +11,7 @@ import pytest
 
 from e2e.conftest import Launch
 from e2e.harness import Proxy, account, config
-from e2e.helpers import ANTHROPIC, CHAT, GEMINI, Speech, came_one_by_one, key_of, told
+from e2e.helpers import ANTHROPIC, CHAT, GEMINI, RESPONSES, Speech, came_one_by_one, key_of, told
 from e2e.rawclient import RawAnswer
 from mitm_balancer.ops.story import story
 from mitm_balancer.store import Store
@@ -250,3 +250,58 @@ async def test_why_tells_it_in_words(fake: FakeProvider, launch: Launch) -> None
     assert "zai/zai as glm-4.6" in text
     assert "another provider stood in for anthropic: zai/zai with the model glm-4.6" in text
     assert [(e.account, e.data["across"], e.data["provider"]) for e in events] == [("zai/zai", True, "anthropic")]
+
+
+async def test_what_was_refused_once_is_left_out_at_once(fake: FakeProvider, launch: Launch) -> None:
+    """Back at home, the reasoning of the other provider costs one attempt, not one with each request; what the home
+    itself has reasoned since then stays."""
+    fake.play("home", steps.status(400, REFUSED_SIGNATURE, [("content-type", "application/json")]))
+    proxy = await launch(config(known(fake, "anthropic", "home")))
+
+    async def ask(messages: list[dict[str, Any]], session: str = "s1") -> tuple[int, list[str]]:
+        body = {"model": "claude-x", "max_tokens": 9, "messages": messages}
+        answer = await post(proxy, ANTHROPIC, body, x_claude_code_session_id=session)
+        assert answer.status == 200
+        sent = json.loads(fake.ledger.of("home")[-1].body)["messages"]
+        blocks = [block for message in sent if isinstance(message["content"], list) for block in message["content"]]
+        return told(answer)[1], [block["signature"] for block in blocks if block["type"] == "thinking"]
+
+    def said(signature: str) -> dict[str, Any]:
+        thinking = {"type": "thinking", "thinking": "hm", "signature": signature}
+        return {"role": "assistant", "content": [thinking, {"type": "text", "text": "b"}]}
+
+    user = {"role": "user", "content": "a"}
+    assert await ask([user, said("zai-1"), user]) == (2, [])
+    assert await ask([user, said("zai-1"), user, said("home-1"), user]) == (1, ["home-1"])
+    assert await ask([user, said("home-2"), user]) == (1, ["home-2"]), "a child agent of the same session"
+    assert await ask([user, said("zai-1"), user], "s2") == (1, ["zai-1"]), "another session has not been refused"
+
+
+REFUSED_SIGNATURE = json.dumps(
+    {
+        "type": "error",
+        "error": {
+            "type": "invalid_request_error",
+            "message": "messages.1.content.0: Invalid `signature` in `thinking` block",
+        },
+    }
+)
+
+
+async def test_a_socket_is_sent_to_http_where_another_provider_can_serve(fake: FakeProvider, launch: Launch) -> None:
+    fake.play("openai", steps.rate_limited(retry_after=40))
+    rows = matrix({"provider": "openrouter", "model": "o/r"})
+    proxy = await launch(config(known(fake, "openai"), known(fake, "openrouter"), policy={"hold_ms": 0}, **rows))
+    upgrade = [
+        ("authorization", "Bearer CLIENT-OWN"),
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ]
+    async with await proxy.dial("api.openai.com") as client:
+        answer = await client.request("GET", "/v1/responses", upgrade)
+    assert answer.status == 426, answer.text
+    assert not fake.ledger.of("openrouter")
+    answer = await post(proxy, RESPONSES)
+    assert told(answer)[0] == "openrouter"

@@ -59,9 +59,9 @@ def main(args: argparse.Namespace) -> int:
         case "across":
             return _operate(args, lambda board: ordering.across(board, args.across))
         case "pin":
-            return _operate(args, lambda board: ordering.pin(board, args.account, args.models, args.session))
+            return _operate(args, lambda board: ordering.pin(board, args.account, args.models, _session(board, args)))
         case "unpin":
-            return _operate(args, lambda board: ordering.unpin(board, args.models, args.session))
+            return _operate(args, lambda board: ordering.unpin(board, args.models, _session(board, args)))
         case "reset":
             return _operate(args, lambda board: ordering.reset(board, args.what))
         case _:
@@ -76,6 +76,19 @@ def _operate(args: argparse.Namespace, operation: Callable[[StoreBoard], Report]
             raise CliError(str(e)) from e
 
     return operate(args, told)
+
+
+def _session(board: StoreBoard, args: argparse.Namespace) -> str:
+    """The session that is meant: its own id, or that of a request which belongs to it (as `why` takes it)."""
+    told: str = args.session
+    trace = board.store.get_trace(told) if told else None
+    if trace is None:
+        if told == "last":
+            raise CliError("no request is known yet: give the agent's id of the session")
+        return told
+    if not trace.get("session"):
+        raise CliError(f"nothing tells which session the request {trace.get('id')} belongs to")
+    return str(trace["session"])
 
 
 def _models(words: list[str]) -> Rename:
@@ -122,7 +135,9 @@ def _renamed_words(parser: argparse.ArgumentParser) -> None:
 def _pinned_words(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--model", dest="models", default="", metavar="GLOB", help="models, by glob")
-    what.add_argument("--session", default="", metavar="ID", help="the agent's id of a session, or as `why` shows it")
+    what.add_argument(
+        "--session", default="", metavar="ID", help="the agent's id of it, or a request as `why` takes it"
+    )
 
 
 def _pin_words(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,9 @@ conversation without them is what the client itself would send next; the rest of
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -18,7 +20,8 @@ from mitm_balancer.core.verdict import Outcome, Verdict
 _SIGNATURE = re.compile(r"invalid\W+(signature|data)\W+in\W+(redacted_)?thinking", re.IGNORECASE)
 """400 `messages.1.content.0: Invalid `signature` in `thinking` block` (wire-facts 1.2.4)."""
 
-_THINKING = frozenset({"thinking", "redacted_thinking"})
+_THINKING: frozenset[object] = frozenset({"thinking", "redacted_thinking"})
+_ITEMS: frozenset[object] = frozenset({"reasoning"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class Stripped:
     count: int
     """Blocks or items that went."""
     what: str
+    parts: frozenset[bytes] = frozenset()
+    """Digests of what went."""
 
 
 class _Element(msgspec.Struct):
@@ -52,41 +57,55 @@ def is_refused(dialect: Dialect, outcome: Outcome, body: bytes = b"") -> bool:
     return dialect is Dialect.OPENAI_RESPONSES and outcome.reason == "invalid_encrypted_content"
 
 
-def strip(dialect: Dialect, body: bytes) -> Stripped | None:
-    """The body without what was refused; None: there is nothing of the kind in it, or it cannot be read."""
+def strip(dialect: Dialect, body: bytes, parts: Container[bytes] | None = None) -> Stripped | None:
+    """The body without what was refused; None: there is nothing of the kind in it, or it cannot be read. `parts`: only
+    those with these digests; None: all."""
     if dialect is Dialect.ANTHROPIC_MESSAGES:
-        spans, count, what = *_thinking(body), "thinking blocks"
+        spans, gone, what = *_thinking(body, parts), "thinking blocks"
     elif dialect is Dialect.OPENAI_RESPONSES:
-        spans, count, what = *_reasoning(body), "reasoning items"
+        spans, gone, what = *_reasoning(body, parts), "reasoning items"
     else:
         return None
-    return Stripped(without(body, spans), count, what) if count else None
+    return Stripped(without(body, spans), len(gone), what, frozenset(gone)) if gone else None
 
 
-def _thinking(body: bytes) -> tuple[list[Span], int]:
+def _thinking(body: bytes, parts: Container[bytes] | None) -> tuple[list[Span], list[bytes]]:
     """Thinking blocks of assistant messages. A message of nothing else goes as a whole: an empty one is refused."""
     messages = _array(body, ("messages",), 0)
     spans: list[Span] = []
     emptied: set[int] = set()
-    count = 0
+    gone: list[bytes] = []
     for number, (start, end) in enumerate(messages):
         if _look(body, start, end).role != "assistant":
             continue
         blocks = _array(body, ("content",), start)
-        doomed = {n for n, (a, b) in enumerate(blocks) if _look(body, a, b).type in _THINKING}
-        count += len(doomed)
+        doomed = _doomed(body, blocks, _THINKING, parts)
+        gone += doomed.values()
         if doomed and len(doomed) == len(blocks):
             emptied.add(number)
         else:
             spans += cuts(blocks, doomed)
-    return spans + cuts(messages, emptied), count
+    return spans + cuts(messages, emptied), gone
 
 
-def _reasoning(body: bytes) -> tuple[list[Span], int]:
+def _reasoning(body: bytes, parts: Container[bytes] | None) -> tuple[list[Span], list[bytes]]:
     """Reasoning items of the input."""
     items = _array(body, ("input",), 0)
-    doomed = {number for number, (start, end) in enumerate(items) if _look(body, start, end).type == "reasoning"}
-    return cuts(items, doomed), len(doomed)
+    doomed = _doomed(body, items, _ITEMS, parts)
+    return cuts(items, doomed), list(doomed.values())
+
+
+def _doomed(
+    body: bytes, elements: Sequence[Span], types: Container[object], parts: Container[bytes] | None
+) -> dict[int, bytes]:
+    """Number -> digest of the elements that go."""
+    found = {n: _digest(body, a, b) for n, (a, b) in enumerate(elements) if _look(body, a, b).type in types}
+    return found if parts is None else {n: digest for n, digest in found.items() if digest in parts}
+
+
+def _digest(body: bytes, start: int, end: int) -> bytes:
+    """The same part in the next request: a client writes what it got as it wrote it before."""
+    return hashlib.blake2b(memoryview(body)[start:end], digest_size=12).digest()
 
 
 def _array(body: bytes, path: tuple[str, ...], start: int) -> list[Span]:

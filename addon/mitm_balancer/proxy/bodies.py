@@ -4,6 +4,7 @@ provider has refused."""
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Container
 
 from mitmproxy import http
 from mitmproxy.net import encoding
@@ -22,17 +23,19 @@ def for_account(body: bytes, request: http.Request, account: Account) -> bytes:
     return body
 
 
-def without_reasoning(request: http.Request, dialect: Dialect) -> Stripped | None:
+def without_reasoning(
+    request: http.Request, dialect: Dialect, parts: Container[bytes] | None = None
+) -> Stripped | None:
     """The request's body without its signed or encrypted reasoning, coded as it came (Codex: zstd); None: it has none
-    or cannot be read."""
+    or cannot be read. `parts` as in `strip`."""
     try:
-        made = strip(dialect, request.get_content(strict=True) or b"")
+        made = strip(dialect, request.get_content(strict=True) or b"", parts)
         if made is None or "content-encoding" not in request.headers:
             return made
         coded = encoding.encode(made.body, request.headers["content-encoding"])
     except ValueError:
         return None
-    return Stripped(coded, made.count, made.what)
+    return dataclasses.replace(made, body=coded)
 
 
 def measured(request: WireRequest) -> WireRequest:

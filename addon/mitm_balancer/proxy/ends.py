@@ -41,12 +41,16 @@ class Ends:
     async def stopped(self, flow: http.HTTPFlow, relay: Relay, stop: Stop, dispatch: Dispatch, search: Search) -> None:
         """No further attempt."""
         last, pin = dispatch.last, search.routes.pin
-        if stop.empty and pin is None:
+        over = logins.over(last) and not (stop.empty or stop.exhausted or self.payload.spent)
+        if (stop.empty or stop.exhausted) and search.routes.over_http:
+            # Another provider takes no socket of this one's clients; what they ask over HTTP, it answers.
+            await self.failed(relay, 426, "ask over HTTP: another provider stands in")
+        elif stop.empty and pin is None:
             await self.own_way(flow, relay, answers.nobody(stop, dispatch))
-        elif logins.over(last) and not (stop.empty or stop.exhausted or self.payload.spent):
+        elif over and pin is None:
             assert last is not None
             await self.own_way(flow, relay, last.message)  # as for the requests to come: nobody is left
-        elif stop.empty or stop.exhausted:
+        elif stop.empty or stop.exhausted or over:
             await self._out(flow, relay, stop, dispatch, search)
         elif stop.overloaded:
             logger.warning("mitm-balancer: %s", stop.because)
@@ -104,7 +108,7 @@ class Ends:
     async def _out(self, flow: http.HTTPFlow, relay: Relay, stop: Stop, dispatch: Dispatch, search: Search) -> None:
         """Everybody is out, or the one account that this request is pinned to."""
         pin, header, now = search.routes.pin, relay.record.header(NOBODY), self.runtime.clock()
-        if pin is not None and stop.empty:
+        if pin is not None and not stop.exhausted:
             await relay.give(answers.pinned(self.claim.dialect, dispatch, pin.out, now, header), NOBODY)
             return
         if pin is not None:  # of all accounts being out, a notice tells

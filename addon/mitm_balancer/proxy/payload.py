@@ -61,11 +61,6 @@ class Payload:
         """Bytes; None: it is still coming."""
         return None if self.upload is not None else len(request.raw_content or b"")
 
-    async def strip(self, request: http.Request, dialect: Dialect) -> Stripped | None:
-        """Signed reasoning taken out (wire-facts 25.1: C1, C2); None: there is none. `stripped` is for the caller."""
-        # A megabyte takes a tenth of a second: other streams go on meanwhile.
-        return await asyncio.to_thread(bodies.without_reasoning, request, dialect)
-
     def discard(self) -> None:
         """Nobody wants the rest of it."""
         if self.upload is not None:

@@ -19,7 +19,7 @@ from mitm_balancer.providers.model import PathKind
 from mitm_balancer.proxy import bodies, turns
 from mitm_balancer.proxy.facts import Facts, decoded
 from mitm_balancer.proxy.session import Named
-from mitm_balancer.proxy.standin import StandIn, stand_ins
+from mitm_balancer.proxy.standin import ANY_MODEL, StandIn, stand_ins
 from mitm_balancer.proxy.wire import Carrier, account_target, for_account
 from mitm_balancer.upstream.base import Origin, WireRequest
 
@@ -75,6 +75,8 @@ class Routes:
 
     pin: Pinned | None = None
     """The one account that may serve."""
+    over_http: tuple[StandIn, ...] = ()
+    """It opens a socket: those that could serve if it asked over HTTP."""
 
     def __contains__(self, name: object) -> bool:
         return name in self.claim.pool.accounts or any(name in other.pool.accounts for other in self.others)
@@ -88,7 +90,7 @@ class Routes:
 
     def at_home(self) -> Routes:
         """Without the others: what the request speaks of is known nowhere else."""
-        return Routes(self.claim, self.model, self.home, self.home)
+        return Routes(self.claim, self.model, self.home, self.home, over_http=self.over_http)
 
     def pinned(self, runtime: Runtime, run: Sequence[str], session: Named | None) -> Routes:
         """With the account only that a pin names, if one concerns this request. A pin to an account that could never
@@ -99,6 +101,8 @@ class Routes:
         ids = () if session is None else tuple(filter(None, (session.own, *session.kin)))
         keys = runtime.sessions.keys(provider, ids) if any(pin.session for pin in runtime.pins) else ()
         for pin in pinned(run, runtime.pins, self.model, ids, keys):
+            if any(pin.account in other.pool.accounts for other in self.over_http):
+                return dataclasses.replace(self, order=Chain((), self.order.around), pin=pin)
             if pin.account in self or pin.account.partition("/")[0] == provider:
                 only = Only(self.order, pin.account, f"{pin.by} is pinned to it")
                 return dataclasses.replace(self, order=only, away=None, pin=pin)
@@ -110,9 +114,10 @@ def routes(runtime: Runtime, claim: Claim, request: http.Request, known: Facts, 
     provider, own, matrix = claim.pool.provider.name, claim.pool.priority, runtime.matrix
     serves = matrix.serves_itself(provider) or not runtime.policy.failover  # off: as if there were no matrix
     home: Order = own if serves else Chain((), own.around)
-    others = _others(runtime, claim, request, known) if whole and runtime.policy.failover else ()
+    found = _others(runtime, claim, request, known) if whole and runtime.policy.failover else ()
+    others, over_http = ((), found) if request.headers.get("upgrade") else (found, ())
     if not others:
-        return Routes(claim, known.model, home, home)
+        return Routes(claim, known.model, home, home, over_http=over_http)
     key, last = _last(runtime, provider, known)
     before = [_link(other, last) for other in others if matrix.leads(other.row, provider)]
     after = [_link(other, last) for other in others if not matrix.leads(other.row, provider)]
@@ -142,15 +147,16 @@ def _last(runtime: Runtime, provider: str, known: Facts) -> tuple[str | None, st
 
 
 def _others(runtime: Runtime, claim: Claim, request: http.Request, known: Facts) -> tuple[StandIn, ...]:
-    """Whoever may be asked this. A socket, a stored resource, and what names no model goes to nobody else."""
-    if claim.kind is not PathKind.INFERENCE or not known.model or not runtime.matrix.rows:
+    """Whoever may be asked this. A stored resource, and what names no model, goes to nobody else; the model of a socket
+    is told later."""
+    if claim.kind is not PathKind.INFERENCE or not runtime.matrix.rows:
         return ()
-    if request.headers.get("upgrade"):
+    socket = bool(request.headers.get("upgrade"))
+    asked = question(claim.dialect, "POST" if socket else request.method, request.path.partition("?")[0])
+    model = known.model or (ANY_MODEL if socket else "")
+    if asked is None or not model:
         return ()
-    asked = question(claim.dialect, request.method, request.path.partition("?")[0])
-    if asked is None:
-        return ()
-    return tuple(stand_ins(runtime.pools, runtime.matrix, claim.pool.provider, asked, known.model))
+    return tuple(stand_ins(runtime.pools, runtime.matrix, claim.pool.provider, asked, model))
 
 
 def _link(other: StandIn, last: str | None) -> Link:

@@ -11,7 +11,6 @@ from mitmproxy import http
 
 from mitm_balancer.core.dispatch import Attempt, Dispatch, Pause, Queue, Renew, Stop
 from mitm_balancer.core.durations import countdown
-from mitm_balancer.core.strip import is_refused
 from mitm_balancer.core.verdict import Outcome, Scope, Verdict
 from mitm_balancer.proxy import bodies, display, logins, metering, wire
 from mitm_balancer.proxy.attempt import Answer, Result, Rules, attempt, masked
@@ -19,6 +18,7 @@ from mitm_balancer.proxy.bound import Binding
 from mitm_balancer.proxy.entrance import Entrance
 from mitm_balancer.proxy.facts import Facts
 from mitm_balancer.proxy.payload import Payload
+from mitm_balancer.proxy.reasoning import Reasoning
 from mitm_balancer.proxy.record import Record
 from mitm_balancer.proxy.routes import Route, Routes
 from mitm_balancer.upstream.base import Timeouts, WireRequest
@@ -51,6 +51,7 @@ class Search:
         self.runtime, self.claim, self.flow, self.record, self.known = runtime, claim, flow, record, known
         self.payload, self.binding, self.routes = payload, binding, routes
         self._observed = observed
+        self._reasoning = Reasoning(runtime, claim, flow.request, known.session)
         self.open: Answer | None = None
         """The last answer, which the client may still get."""
 
@@ -86,7 +87,7 @@ class Search:
     async def _try(self, step: Attempt, dispatch: Dispatch) -> Route:
         """One attempt and what follows from it; the route as it was when it was sent."""
         self.close()
-        request, runtime = self.flow.request, self.runtime
+        runtime = self.runtime
         route = self.routes.of(step.target.name)
         account, unable = await logins.ready(runtime, route.account, dispatch)
         route = dataclasses.replace(route, account=account)
@@ -97,8 +98,10 @@ class Search:
         dispatch.ended(result.outcome, runtime.clock(), renewable=account.renewable and unable is None)
         if self.payload.once:
             logins.nudge(runtime, account, result.outcome)
-        if not result.outcome.ok:
-            await self._strip(request, dispatch)
+        if result.outcome.ok:
+            self._reasoning.served(account.provider.name)
+        else:
+            await self._strip(account, dispatch)
             self._tell(account, step, result)
         return route
 
@@ -133,6 +136,9 @@ class Search:
         """What is sent to this account; None: it cannot be."""
         request = self.flow.request
         body, gone = self.payload.next(request), self.binding.gone(route.account.name)
+        if self.payload.again is None and not self.payload.once:
+            left = await self._reasoning.left(route.account.provider.name)
+            body = body if left is None else left.body
         if route.stand_in is None:
             return route.wire(request, carrier, gone, body)
         # Finding the model in a megabyte takes a while: other streams go on meanwhile.
@@ -144,12 +150,10 @@ class Search:
         left = max(1.0, dispatch.policy.deadline - (self.runtime.clock() - dispatch.started))
         return timeouts if timeouts.head is not None and timeouts.head <= left else timeouts.with_head(left)
 
-    async def _strip(self, request: http.Request, dispatch: Dispatch) -> None:
+    async def _strip(self, account: Account, dispatch: Dispatch) -> None:
         """Reasoning that was refused goes, and the same account is asked once more."""
         last, quoted = dispatch.last, b"" if self.open is None else self.open.prefix
-        if self.payload.stripped is not None or last is None or not is_refused(self.claim.dialect, last, quoted):
-            return
-        made = await self.payload.strip(request, self.claim.dialect)
+        made = None if last is None else await self._reasoning.refused(account.provider.name, last, quoted)
         if made is not None and dispatch.retry_same(f"without {made.what}, which were refused", self.runtime.clock()):
             self.payload.stripped = made
             self.record.data["stripped"] = f"{made.count} {made.what}"

@@ -19,6 +19,7 @@ import msgspec
 from mitmproxy import http
 
 from mitm_balancer.core.owners import fingerprint
+from mitm_balancer.core.refusals import Refusals
 from mitm_balancer.core.session import Bindings, SessionKeys, Tie
 from mitm_balancer.proxy import fields
 
@@ -169,6 +170,9 @@ class Sessions:
     keep: Callable[[str, str, float], None] = lambda *_: None
     away: Bindings = field(default_factory=lambda: Bindings(ttl=AWAY_TTL))
     """Conversations that another provider serves. Not stored: after a restart they are at home again."""
+
+    refusals: Refusals = field(default_factory=Refusals)
+    """Reasoning that a provider has refused."""
 
     def key(self, scope: str, name: Named) -> str:
         """The fingerprint of a session within `scope`."""

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from processes import balancer, free_port, started, wait_for
 
+from mitm_balancer.store import Store
+
 pytestmark = pytest.mark.e2e
 
 CONFIG = """\
@@ -61,6 +63,16 @@ def test_mistakes_name_the_cure(home: Path) -> None:
     ):
         done = balancer(home, "priority", *words)
         assert (done.returncode, text in done.stderr) == (code, True), (words, done.stderr)
+
+
+def test_the_session_of_a_request(home: Path) -> None:
+    store = Store.open(home)
+    store.add_trace("aaaabbbbcccc", {"id": "aaaabbbbcccc", "session": "0123abcd"})
+    store.close()
+    for told in ("last", "aaaabbbbcccc", "0123abcd"):
+        done = balancer(home, "priority", "pin", "work", "--session", told)
+        assert "only anthropic/work serves the session 0123abcd" in done.stdout, done.stderr
+    assert balancer(home, "priority", "unpin", "--session", "last").returncode == 0
 
 
 def test_looking_makes_no_home(tmp_path: Path) -> None:

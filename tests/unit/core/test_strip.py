@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mitm_balancer.core.dialect import Dialect
 from mitm_balancer.core.splice import cuts, elements, without
-from mitm_balancer.core.strip import Stripped, is_refused, strip
+from mitm_balancer.core.strip import is_refused, strip
 from mitm_balancer.core.verdict import Outcome, Verdict
 
 ANTHROPIC, RESPONSES = Dialect.ANTHROPIC_MESSAGES, Dialect.OPENAI_RESPONSES
@@ -90,7 +90,8 @@ def test_odd_spelling_survives() -> None:
     """Spaces, escapes, numbers as they were written."""
     body = rb'{ "input" :[ {"type" : "\u0072easoning", "e":"]}"} ,{"n":1.0e2,"t":"\u00e9"}, {"type":"reasoning"}] }'
     made = strip(RESPONSES, body)
-    assert made == Stripped(rb'{ "input" :[ {"n":1.0e2,"t":"\u00e9"}] }', 2, "reasoning items")
+    assert made is not None
+    assert (made.body, made.count, made.what) == (rb'{ "input" :[ {"n":1.0e2,"t":"\u00e9"}] }', 2, "reasoning items")
 
 
 @given(st.binary() | st.text().map(str.encode), st.sampled_from(list(Dialect)))
@@ -122,3 +123,26 @@ SIGNATURE = "messages.1.content.0: Invalid `signature` in `thinking` block"
 def test_what_says_that_reasoning_was_refused(dialect: Dialect, reason: str, message: str, expected: bool) -> None:
     assert is_refused(dialect, Outcome(Verdict.REQUEST_FAULT, reason, message=message)) is expected
     assert not is_refused(dialect, Outcome(Verdict.AUTH_FAILURE, reason, message=message))
+
+
+def test_only_what_went_before() -> None:
+    """The digests of what was refused name it in the next request, and nothing that came after it."""
+    old, new = {"type": "thinking", "signature": "old"}, {"type": "thinking", "signature": "new"}
+    text = {"type": "text", "text": "b"}
+
+    def body(*said: dict[str, Any]) -> bytes:
+        return json.dumps({"messages": [{"role": "assistant", "content": [*said, text]}]}).encode()
+
+    first = strip(ANTHROPIC, body(old))
+    assert first is not None
+    assert len(first.parts) == 1
+    later = strip(ANTHROPIC, body(old, new), first.parts)
+    assert later is not None
+    assert later.body == body(new)
+    assert strip(ANTHROPIC, body(new), first.parts) is None
+    items = [{"type": "reasoning", "id": n} for n in range(3)]
+    made = strip(RESPONSES, json.dumps({"input": items[:2]}).encode())
+    assert made is not None
+    rest = strip(RESPONSES, json.dumps({"input": items}).encode(), made.parts)
+    assert rest is not None
+    assert json.loads(rest.body)["input"] == items[2:]
