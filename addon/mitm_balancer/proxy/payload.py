@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 from mitmproxy import http
 
-from mitm_balancer.core.dialect import Dialect
 from mitm_balancer.core.strip import Stripped
-from mitm_balancer.proxy import bodies
 from mitm_balancer.proxy.outlet import Upload
 
 type Body = bytes | AsyncIterator[bytes]
