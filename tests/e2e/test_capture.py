@@ -211,6 +211,18 @@ async def test_a_key_that_the_provider_refuses_is_none(tmp_path: Path, fake_ca: 
         assert at.books(lambda book, _: book.pending()) == []
 
 
+async def test_nothing_is_kept_while_the_window_is_closed(tmp_path: Path, fake_ca: CA) -> None:
+    """Neither of what an account serves, nor of what goes its own way because every account is paused."""
+    async with ground(tmp_path, fake_ca, Credential("api", Secret(OLD.replace("oat", "api")))) as at:
+        assert (await at.turn(KEY)).header("x-balancer") is not None
+        at.books(lambda _, store: store.set_account_flag("anthropic/a0", "paused", True).result(5))
+        deadline = time.monotonic() + 5
+        while "account=client" not in ((await at.turn(KEY)).header("x-balancer") or ""):
+            assert time.monotonic() < deadline
+        await asyncio.sleep(0.5)
+        assert at.books(lambda book, _: book.pending()) == []
+
+
 async def test_a_dismissed_one_is_not_asked_about_again(tmp_path: Path, fake_ca: CA) -> None:
     async with ground(tmp_path, fake_ca) as at:
         at.books(window(5))

@@ -248,6 +248,7 @@ def test_an_unreadable_file_is_told(tmp_path: Path) -> None:
 
 def test_a_file_that_somebody_names(tmp_path: Path) -> None:
     path = put(tmp_path / "backup.json", CLAUDE)
+    put(tmp_path / ".claude.json", CLAUDE_SETTINGS)
     found = one(search_file(around(tmp_path), "claude", path).found)
     assert found.login is not None
     assert found.login.path == path
