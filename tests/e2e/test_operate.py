@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 
 import pytest
@@ -161,3 +162,57 @@ async def test_what_a_command_has_set_outlives_the_proxy(fake: FakeProvider, lau
 
     proxy = await known(await launch(text))
     assert await who(proxy) == "anthropic1"
+
+
+async def test_status_and_inspect_show_what_runs_and_what_failed(fake: FakeProvider, launch: Launch) -> None:
+    fake.play("anthropic0", steps.rate_limited(retry_after=3600))
+    fake.play("anthropic1", steps.ok(events=80, gap=0.1))
+    proxy = await known(await launch(config(*accounts_of(fake, "anthropic", 2))))
+    running = asyncio.ensure_future(ask(proxy))
+    await fake.until(lambda: fake.ledger.of("anthropic1"))
+
+    await asyncio.sleep(1.5)  # published within a second and a half
+    status = (await cli(proxy, "status", "--json")).json()
+    first, second = status["accounts"]
+    assert not running.done()
+    assert (first["state"], second["state"]) == ("cooling", "ready")
+    assert (first["in_flight"], second["in_flight"], status["proxy"]["running"]) == (0, 1, 1)
+    assert told(await running) == ("anthropic1", 2)
+
+    await asyncio.sleep(1.5)
+    one = (await cli(proxy, "inspect", "anthropic0", "--json")).json()["accounts"][0]
+    assert one["last_error"]["verdict"] == "RateLimited" and one["last_error"]["status"] == 429
+    assert (one["failures"], one["in_flight"], one["concurrency_limit"]) == (1, 0, 8)
+    text = await cli(proxy, "inspect", "anthropic")
+    assert "anthropic/anthropic0  cooling" in text.out and "anthropic/anthropic1  ready" in text.out
+    assert "KEY-" not in text.out + str(one)
+    assert (await cli(proxy, "inspect", "nobody")).code == 1
+
+    await proxy.stop()
+    one, other = (await cli(proxy, "status", "--json")).json()["accounts"]
+    assert one["last_error"]["verdict"] == "RateLimited", "what went wrong is known without the proxy"
+    assert other["last_used"] is not None and other["in_flight"] == 0
+
+
+async def test_a_proxy_that_does_not_answer_is_told_and_obeys_when_it_can(fake: FakeProvider, launch: Launch) -> None:
+    proxy = await known(await launch(config(*accounts_of(fake, "anthropic", 2))))
+    proxy.process.send_signal(signal.SIGSTOP)
+    try:
+        said = await cli(proxy, "pause", "anthropic0")
+    finally:
+        proxy.process.send_signal(signal.SIGCONT)
+    assert said.code == 1
+    assert "has not confirmed it within" in said.err and "anthropic/anthropic0 is paused" in said.out
+    async with asyncio.timeout(2):
+        while await who(proxy) != "anthropic1":
+            await asyncio.sleep(0.1)
+
+
+async def test_a_change_of_the_cli_shows_in_the_log_of_no_client(fake: FakeProvider, launch: Launch) -> None:
+    """Looking and commanding go through the store: nobody knocks at the proxy's port."""
+    proxy = await known(await launch(config(*accounts_of(fake, "anthropic", 2))))
+    await asyncio.sleep(0.1)
+    before = proxy.output.count("client connect")
+    for words in (("status",), ("pause", "anthropic0"), ("resume", "anthropic0"), ("inspect", "anthropic")):
+        assert (await cli(proxy, *words)).code == 0
+    assert proxy.output.count("client connect") == before

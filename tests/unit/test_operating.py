@@ -1,0 +1,126 @@
+"""The operator's hand on a running proxy: what is read from the store never takes back what was just commanded."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mitm_balancer import operations
+from mitm_balancer.app import App
+from mitm_balancer.config import parse
+from mitm_balancer.core.health import Cooldown
+from mitm_balancer.core.verdict import Verdict
+from mitm_balancer.proxy.addon import Settings
+from mitm_balancer.store import Store
+from mitm_balancer.store.asks import ask, replied
+
+CONFIG = parse(
+    """\
+version: 1
+accounts:
+- {provider: anthropic, alias: a, credential: x}
+- {provider: anthropic, alias: b, credential: y}
+""",
+    "c.yaml",
+)
+
+
+@pytest.fixture
+async def app(tmp_path: Path) -> AsyncIterator[App]:
+    app = App(tmp_path / "home", Settings("", str(tmp_path / "home")), CONFIG)
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def other(app: App):
+    """The store, as another process has it open."""
+    assert app.store is not None
+    store = Store.open(app.home)
+    yield store
+    store.close()
+
+
+def state(app: App, name: str) -> str:
+    return app.runtime.around.states.of(name, name.partition("/")[0])
+
+
+async def test_a_command_holds_at_once_and_is_on_disk_soon(app: App, other: Store) -> None:
+    operations.set_state(app.operator, "pause", "a")
+    operations.switch(app.operator, on=False)
+    assert state(app, "anthropic/a") == "paused"
+    assert app.runtime.policy.failover is False
+    async with asyncio.timeout(2):
+        while not (other.account_flags() and other.settings()):
+            await asyncio.sleep(0.01)
+    assert other.account_flags() == {"anthropic/a": {"paused": True}}
+    assert other.settings() == {"balancing": False}
+
+
+async def test_what_others_write_is_taken(app: App, other: Store) -> None:
+    assert other.set_account_flag("anthropic", "drained", True).result(5)
+    assert other.set_setting("strategy", "headroom").result(5)
+    await app.refresh_from_store()
+    assert state(app, "anthropic/b") == "drained"
+    assert app.effective.priority.strategy == "headroom"
+
+
+async def test_a_command_while_the_store_is_read_is_not_lost(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read is older than the command: it is read again."""
+    look, loop = app.stored.look, asyncio.get_running_loop()
+    looks = []
+
+    def slow() -> object:
+        found = look()
+        looks.append(found)
+        if len(looks) == 1:  # in a thread, after the flags were read
+            done = asyncio.run_coroutine_threadsafe(_pause(app), loop)
+            done.result(5)
+        return found
+
+    monkeypatch.setattr(app.stored, "look", slow)
+    await app.refresh_from_store()
+    assert len(looks) == 2
+    assert state(app, "anthropic/a") == "paused"
+    assert app.operator.flags() == {"anthropic/a": {"paused": True}}
+
+
+async def _pause(app: App) -> None:
+    operations.set_state(app.operator, "pause", "a")
+
+
+async def test_an_ask_is_done_and_answered_once(app: App, other: Store) -> None:
+    clock = app.runtime.clock()
+    app.runtime.health.restore(Cooldown("anthropic/a", "", clock + 60, 60, "limit", Verdict.RATE_LIMITED))
+    number = ask(other, "clear", {"names": ["anthropic/a", "anthropic/b"], "model": None})
+    await app.operator.obey()
+    assert replied(other, number) == {"cleared": ["anthropic/a"]}
+    assert list(app.runtime.health.cooldowns(clock)) == []
+
+    app.runtime.health.restore(Cooldown("anthropic/a", "", clock + 60, 60, "limit", Verdict.RATE_LIMITED))
+    await app.operator.obey()
+    assert list(app.runtime.health.cooldowns(clock)), "an ask is done once"
+
+
+async def test_an_ask_of_before_this_process_is_none_of_ours(app: App, other: Store) -> None:
+    number = ask(other, "obey", {})
+    other.transact(lambda connection: connection.execute("UPDATE asks SET at = ?", (time.time() - 3600,)))
+    await app.operator.obey()
+    assert replied(other, number) is None
+
+
+async def test_a_reload_forgives_refused_credentials_and_nothing_else(app: App) -> None:
+    clock = app.runtime.clock()
+    for name, verdict in (("anthropic/a", Verdict.AUTH_FAILURE), ("anthropic/b", Verdict.QUOTA_EXHAUSTED)):
+        app.runtime.health.restore(Cooldown(name, "", clock + 60, 60, "why", verdict))
+    (app.home / "config.yaml").write_text("accounts: 7")
+    assert await app.operator.reload()
+    assert len(list(app.runtime.health.cooldowns(clock))) == 2, "a configuration with a mistake forgives nobody"
+
+    (app.home / "config.yaml").write_text("version: 1\naccounts: [{provider: anthropic, alias: a, credential: x}]")
+    assert await app.operator.reload() == ()
+    assert [c.verdict for c in app.runtime.health.cooldowns(clock)] == [Verdict.QUOTA_EXHAUSTED]
