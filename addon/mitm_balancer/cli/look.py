@@ -101,7 +101,8 @@ def _problems(health: str | None, state: Mapping[str, Any], known: Roster, now: 
     mistakes = told or ([known.mistakes] if known.mistakes else [])
     silent = now - float(state.get("beat") or now)
     old = f"the proxy has told nothing for {countdown(silent)}: what it does may be older" if silent > FRESH else ""
-    found = (old, health, state.get("store_problem"), *mistakes, *known.problems, *state.get("account_problems", ()))
+    untold = (*state.get("account_problems", ()), *state.get("observing_problems", ()))
+    found = (old, health, state.get("store_problem"), *mistakes, *known.problems, *untold)
     return tuple(dict.fromkeys(str(problem) for problem in found if problem))
 
 

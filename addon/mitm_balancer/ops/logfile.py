@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from pathlib import Path
 from typing import Protocol
@@ -22,16 +23,39 @@ class Sink(Protocol):
     def close(self) -> None: ...
 
 
+READER_PATIENCE = 1.0
+"""Seconds that the reader of standard output may take nothing: traces and notices wait meanwhile."""
+
+PIECE = 512
+"""Bytes: POSIX's least PIPE_BUF, which a pipe that can be written takes without waiting."""
+
+
 class StandardOutput:
-    """Past Python's buffers, so that a line is there when it is written, and whole."""
+    """Past Python's buffers, so that a line is there when it is written. A reader that stands still loses lines."""
+
+    def __init__(self) -> None:
+        self._cut = False
+        """The last line was not written to its end."""
 
     def write(self, data: bytes) -> None:
         handle = sys.stdout.fileno()
+        if self._cut:
+            data = b"\n" + data
         while data:
-            data = data[os.write(handle, data) :]
+            if not _writable(handle):
+                self._cut = True
+                raise TimeoutError("nobody reads standard output")
+            data = data[os.write(handle, data[:PIECE]) :]
+        self._cut = False
 
     def close(self) -> None:
         """It is not ours to close."""
+
+
+def _writable(handle: int) -> bool:
+    if os.name == "nt":
+        return True  # select knows sockets only there
+    return bool(select.select([], [handle], [], READER_PATIENCE)[1])
 
 
 class RotatedFile:

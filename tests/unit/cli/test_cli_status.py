@@ -98,6 +98,7 @@ def proxy(stored: Path) -> Iterator[int]:
             "active": {"anthropic": "anthropic/spare"},
             "credential_problems": {"openai/a-rather-long-alias-for-a-table": problem},
             "config_problem": "config.yaml:3: nonsense",
+            "observing_problems": ["no metrics on 127.0.0.1:9464: Address already in use"],
         }
         put(stored, lambda store: store.put_state("proxy", state))
         yield port
@@ -131,7 +132,10 @@ def test_a_running_proxy_adds_what_only_it_knows(proxy: int, capsys: pytest.Capt
     assert found["proxy"]["url"] == f"http://127.0.0.1:{proxy}"
     assert [account["name"] for account in found["accounts"] if account["active"]] == ["anthropic/spare"]
     assert [account["state"] for account in found["accounts"]][2] == "unusable"
-    assert found["problems"] == ["config.yaml:3: nonsense"]
+    assert found["problems"] == [
+        "config.yaml:3: nonsense",
+        "no metrics on 127.0.0.1:9464: Address already in use",
+    ]
 
 
 def test_a_row_of_a_dead_proxy_is_not_believed(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 from recorded import AT, all_steps, record, tried
 
 from mitm_balancer.config import Audit
-from mitm_balancer.ops import steps
+from mitm_balancer.ops import logfile, steps
 from mitm_balancer.ops.audit import AuditLog, fields, stamp
 from mitm_balancer.ops.events import COMMON, MEANINGS, Event, EventType
-from mitm_balancer.ops.logfile import RotatedFile, audit_path, numbered
+from mitm_balancer.ops.logfile import RotatedFile, StandardOutput, audit_path, numbered
 from mitm_balancer.secrets import Secret
 
 
@@ -157,6 +158,23 @@ def test_trouble_is_told_once_and_counted(caplog: pytest.LogCaptureFixture) -> N
     log.flush()
     assert log.problem is None
     assert [line["event"] for line in sink.lines] == ["proxy_stopped"]
+
+
+def test_a_reader_that_stands_still_holds_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And when it goes on, it gets whole lines."""
+    reading, writing = os.pipe()
+    monkeypatch.setattr(logfile, "READER_PATIENCE", 0.05)
+    monkeypatch.setattr(sys, "stdout", os.fdopen(writing, "w"))
+    out, line = StandardOutput(), b'{"event": "x"}' * 1000 + b"\n"
+    with pytest.raises(TimeoutError):
+        for _ in range(20):
+            out.write(line)
+    os.read(reading, 1 << 20)
+
+    out.write(b'{"event": "next"}\n')
+
+    assert os.read(reading, 1 << 20).splitlines()[-1] == b'{"event": "next"}'
+    os.close(reading)
 
 
 # -- the file -------------------------------------------------------------------------------------------------------
