@@ -33,7 +33,17 @@ def merge(config: Config, stored: Sequence[StoredAccount]) -> tuple[Config, tupl
             problems.append(f"{account.name}: {found}")
         else:
             taken.append(found)
-    return dataclasses.replace(config, accounts=(*declared.values(), *taken)), tuple(problems)
+    merged = dataclasses.replace(config, accounts=(*declared.values(), *taken))
+    return merged, (*problems, *_pinned_to_nobody(merged))
+
+
+def _pinned_to_nobody(config: Config) -> list[str]:
+    """Pins of the file to accounts that are none: what they concern is refused, so this is worth a word."""
+    known = {spec.name for spec in config.accounts}
+    gone = dict.fromkeys(pin.account for pin in config.priority.pins if pin.account not in known)
+    return [
+        f"priority.pins names {name}, and there is no such account: what is pinned to it is refused" for name in gone
+    ]
 
 
 def place(spec: AccountSpec, config: Config) -> str:

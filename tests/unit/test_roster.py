@@ -69,3 +69,12 @@ def test_an_account_without_credential_is_listed() -> None:
     bad = dataclasses.replace(stored("openai", "a"), credential=None, problem="damaged")
     merged, problems = merge(Config(), [bad])
     assert ([spec.name for spec in merged.accounts], problems) == (["openai/a"], ())
+
+
+def test_a_pin_to_an_account_that_is_none_is_told() -> None:
+    config = parse(
+        "priority: {pins: [{model: 'a*', account: anthropic/gone}, {model: 'b*', account: anthropic/gone}]}", "c"
+    )
+    _, (problem,) = merge(config, [])
+    assert "anthropic/gone" in problem
+    assert merge(config, [stored("anthropic", "gone")])[1] == ()
