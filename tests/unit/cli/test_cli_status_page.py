@@ -193,9 +193,10 @@ def test_watch_draws_in_place_sees_news_and_ends_cleanly(home: Path) -> None:
 
 @pytest.mark.parametrize(("more", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
 def test_a_terminal_gets_colours_unless_it_wants_none(home: Path, more: dict[str, str], coloured: bool) -> None:
+    """Nor anything bold, which is an escape code too."""
     main, side = pty.openpty()
     variables = environ(home, **({"TERM": "xterm-256color"} | more))
-    process = subprocess.Popen([*BALANCER, "status"], env=variables, stdin=side, stdout=side, stderr=side)
+    process = subprocess.Popen([*BALANCER, "inspect", "work"], env=variables, stdin=side, stdout=side, stderr=side)
     os.close(side)
     seen = _until(main, "")
     assert process.wait(10) == 0
