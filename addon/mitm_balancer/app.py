@@ -41,7 +41,6 @@ from mitm_balancer.proxy.addon import BalancerAddon, Settings
 from mitm_balancer.proxy.capture import SETTING, Capture
 from mitm_balancer.proxy.runtime import ProviderPool, Runtime
 from mitm_balancer.proxy.tasks import spawn
-from mitm_balancer.publishing import KEY as LIVE
 from mitm_balancer.publishing import Publisher
 from mitm_balancer.recording import Recording, open_store, restore_cooldowns
 from mitm_balancer.remembering import resources, sessions
@@ -49,6 +48,7 @@ from mitm_balancer.renewing import Renewals
 from mitm_balancer.roster import merge
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import CooldownRow, KnownRows
+from mitm_balancer.store.state_keys import LIVE, ROSTER
 from mitm_balancer.stored_accounts import Fates, Look, StoredAccounts
 from mitm_balancer.upstream.base import Origin
 from mitm_balancer.upstream.dial import Via, proxy_from_environment
@@ -278,7 +278,7 @@ class App:
         if self.store is not None and (row := roster_row.row(merged)) != self._roster:
             # Only news: two proxies of one home would go on waking each other.
             self._roster = row
-            self.store.put_state(roster_row.KEY, row)
+            self.store.put_state(ROSTER, row)
 
     def _settings_changed(self) -> None:
         self._merge()

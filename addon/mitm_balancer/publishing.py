@@ -14,9 +14,7 @@ from typing import Any
 from mitm_balancer.proxy.activity import Activity
 from mitm_balancer.proxy.runtime import Runtime
 from mitm_balancer.store import Store
-
-KEY = "live"
-"""The state row."""
+from mitm_balancer.store.state_keys import LIVE
 
 PUBLISH_EVERY = 1.0
 """Seconds between two writes at least."""
@@ -44,7 +42,7 @@ class Publisher:
         if now != self._published:
             self._next = clock + PUBLISH_EVERY
             self._published = now
-            self._store.put_state(KEY, now | {"pid": os.getpid(), "at": time.time()})
+            self._store.put_state(LIVE, now | {"pid": os.getpid(), "at": time.time()})
 
     def now(self) -> dict[str, Any]:
         """Everything, as it is."""

@@ -12,9 +12,6 @@ from typing import Any
 from mitm_balancer.config import AccountSpec, Config, Literal, Priority, Stored
 from mitm_balancer.secrets import Secret
 
-KEY = "roster"
-"""The state row."""
-
 
 def row(config: Config) -> dict[str, Any]:
     """What is left of a configuration that is in force, before what commands have set."""

@@ -19,6 +19,7 @@ from mitm_balancer.proxy.activity import Activity
 from mitm_balancer.proxy.runtime import Runtime
 from mitm_balancer.publishing import Publisher
 from mitm_balancer.store import Store
+from mitm_balancer.store.state_keys import LIVE
 from mitm_balancer.upstream.fake import FakeUpstream
 
 FAULT = Outcome(Verdict.TRANSIENT_SERVER_FAILURE, "500")
@@ -40,7 +41,7 @@ def store(tmp_path: Path):
 
 
 def published(store: Store) -> dict[str, Any]:
-    return store.get_state(publishing.KEY) or {}
+    return store.get_state(LIVE) or {}
 
 
 def test_only_accounts_of_which_something_is_known_are_told(runtime: Runtime, store: Store) -> None:

@@ -23,7 +23,7 @@ from mitm_balancer.cli.places import home_of
 from mitm_balancer.cli.roster_view import known_config
 from mitm_balancer.cli.status_text import COLOURS, doings, trouble
 from mitm_balancer.cli.status_usage import counted
-from mitm_balancer.cli.status_verb import console
+from mitm_balancer.cli.terminal import console
 from mitm_balancer.config import AccountSpec
 from mitm_balancer.store import EventRow
 from mitm_balancer.targets import UnknownTargetError, find

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mitm_balancer import overrides, publishing
+from mitm_balancer import overrides
 from mitm_balancer.cli.bus import FRESH, Proxy, seen
 from mitm_balancer.cli.picture import AccountPicture, Cooldown, Picture, ProxyPicture
 from mitm_balancer.cli.places import expected_config
@@ -19,6 +19,7 @@ from mitm_balancer.core.durations import countdown
 from mitm_balancer.operations import Flags, serving
 from mitm_balancer.store import CooldownRow, Store, remaining
 from mitm_balancer.store.snapshots import listed
+from mitm_balancer.store.state_keys import LIVE
 
 
 def take(args: argparse.Namespace, home: Path, store: Store | None) -> Picture:
@@ -30,8 +31,8 @@ def take(args: argparse.Namespace, home: Path, store: Store | None) -> Picture:
     settings = store.settings() if store is not None else {}
     counts = overrides.apply(known.config, settings)
     state = _row(store, "proxy", proxy)
-    live = _row(store, publishing.KEY, proxy)
-    before = (store.get_state(publishing.KEY) if store is not None else None) or {}
+    live = _row(store, LIVE, proxy)
+    before = (store.get_state(LIVE) if store is not None else None) or {}
     health = store.healthy if store is not None else None
     cooling = _cooling(store.cooldowns() if store is not None else [], now)
     usage = _usage(store, now)

@@ -19,6 +19,7 @@ from mitm_balancer.cli.places import config_of
 from mitm_balancer.config import Config
 from mitm_balancer.roster import merge
 from mitm_balancer.store import Store
+from mitm_balancer.store.state_keys import ROSTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def roster(args: argparse.Namespace, home: Path, store: Store | None, *, names_o
     try:
         config = config_of(args, home)
     except CliError as mistakes:
-        told = store.get_state(roster_row.KEY) if store is not None else None
+        told = store.get_state(ROSTER) if store is not None else None
         if told is None or seen(home, store) is None:
             raise
         return Roster(roster_row.config_of(told), str(mistakes))

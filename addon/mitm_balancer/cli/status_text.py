@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -49,6 +49,11 @@ def render(picture: Picture, width: int) -> RenderableType:
     if picture.accounts:
         parts.append(Padding(_accounts(picture, width), (1, 0, 0, 0)))
     return Group(*parts)
+
+
+def show(out: Console, picture: Picture) -> None:
+    """Print it."""
+    out.print(render(picture, out.width), crop=False)
 
 
 def _places(picture: Picture) -> Iterator[Text]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import os
 import pty
 import re
@@ -22,6 +23,7 @@ from mitm_balancer.cli.picture import AccountPicture, Cooldown, Picture, ProxyPi
 from mitm_balancer.cli.status_line import line
 from mitm_balancer.cli.status_text import render
 from mitm_balancer.cli.status_usage import Tokens, UsagePicture, WindowPicture
+from mitm_balancer.store import CooldownRow, Store
 
 NOW = 1_790_000_000.0
 
@@ -178,6 +180,8 @@ def test_watch_draws_in_place_sees_news_and_ends_cleanly(home: Path) -> None:
     )
     os.close(side)
     seen = _until(main, "anthropic/work")
+    (home / "config.yaml").write_text("accounts: 7")
+    seen += _until(main, "the configuration is not usable")
     (home / "config.yaml").write_text("version: 1\naccounts: [{provider: openai, alias: news, credential: CANARY}]")
     seen += _until(main, "openai/news")
     process.send_signal(signal.SIGINT)
@@ -203,6 +207,22 @@ def test_a_terminal_gets_colours_unless_it_wants_none(home: Path, more: dict[str
     os.close(main)
     assert "anthropic/work" in seen
     assert ("\x1b[" in seen) is coloured
+
+
+def test_watch_tells_no_line_of_json_because_of_the_clock(home: Path) -> None:
+    store, now = Store.open(home), time.time()
+    store.save_cooldown(CooldownRow("anthropic/work", "", now + 900, now, 900, "RateLimited: slow down"))
+    store.close()
+    process = subprocess.Popen(
+        [*BALANCER, "status", "--watch", "--json"], env=environ(home), stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    first = json.loads(process.stdout.readline())
+    time.sleep(2.5)
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=10)
+    assert first["accounts"][0]["state"] == "cooling"
+    assert rest == ""
 
 
 def test_watch_into_a_pipe_tells_each_change_once(home: Path) -> None:

@@ -1,0 +1,7 @@
+"""Names of rows of `state` that more than one part reads. A module of its own: the CLI needs the names and no more."""
+
+LIVE = "live"
+"""What only the running proxy knows (`publishing`)."""
+
+ROSTER = "roster"
+"""The accounts as the running proxy has them (`roster_row`)."""
