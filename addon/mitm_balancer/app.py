@@ -154,7 +154,7 @@ class App:
             resources=resources(self.store, time.time()),
             sessions=sessions(self.store, time.time(), time.monotonic()),
         )
-        self.runtime.listener = self._capture = Capture(self.stored.book, self.refresh_from_store)
+        self.runtime.listener = self._capture = Capture(self.stored.book, self.refresh_from_store, recording.event)
         self.runtime.book.listener = windows_to_evidence(self.runtime)
         self._bookkeeper = Bookkeeper(self.runtime.book, self.store)
         self._polls = Polls(

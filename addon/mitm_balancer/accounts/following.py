@@ -15,6 +15,10 @@ from mitm_balancer.accounts.exchange import Exchange
 from mitm_balancer.accounts.model import Credential, StoredAccount
 from mitm_balancer.accounts.sameness import same_account
 
+LOST = 600.0
+"""Seconds after its end that an access token has nobody who renews it: the balancer's own renewal comes before the end,
+and again and again, unless the login is over."""
+
 
 class Fate(enum.Enum):
     """What was done with it."""
@@ -44,17 +48,18 @@ def follows(account: StoredAccount) -> bool:
     return credential.refresh is not None or credential.expires_at is not None
 
 
-def learn(book: AccountBook, exchange: Exchange, *, capturing: bool) -> Followed:
-    """Put it where it belongs. Durable when it returns; raises AccountError."""
+def learn(book: AccountBook, exchange: Exchange, *, capturing: bool, now: float) -> Followed:
+    """Put it where it belongs. Durable when it returns; raises AccountError. `now`: unix seconds."""
     known = [a for a in book.all() if a.provider == exchange.provider and a.credential is not None]
-    owner = _owner(known, exchange)
+    owner = _owner(known, exchange, now)
     if owner is not None:
         assert owner.credential is not None
-        fresh = _renewed(owner.credential, exchange.credential)
+        fresh = _renewed(owner.credential, exchange)
         saved = book.renew(owner.name, fresh, generation=owner.generation)
         if saved is None:
-            now = book.find(owner.name)
-            there = now is not None and now.credential is not None and now.credential.refresh == fresh.refresh
+            is_there = book.find(owner.name)
+            has = is_there.credential if is_there is not None else None
+            there = has is not None and has.refresh == fresh.refresh
             return Followed(Fate.RENEWED if there else Fate.LATE, owner.name)
         return Followed(Fate.RENEWED, owner.name)
     if not capturing:
@@ -63,24 +68,32 @@ def learn(book: AccountBook, exchange: Exchange, *, capturing: bool) -> Followed
     return Followed(Fate.NOTHING) if pending is None else Followed(Fate.PENDING, pending.id)
 
 
-def _owner(known: Sequence[StoredAccount], exchange: Exchange) -> StoredAccount | None:
-    """The account whose login this is: it shares the refresh token, or it lives on the agent's access tokens."""
+def _owner(known: Sequence[StoredAccount], exchange: Exchange, now: float) -> StoredAccount | None:
+    """The account whose login this is: it shares the refresh token, or it has no (living) one of its own."""
     for account in known:
         if account.credential is not None and exchange.used is not None and account.credential.refresh == exchange.used:
             return account
     for account in known:
         credential = account.credential
-        bare = credential is not None and credential.refresh is None and follows(account)
-        if bare and credential is not None and same_account(account.provider, credential, exchange.credential):
+        if credential is None or not follows(account) or not _leans(credential, now):
+            continue
+        if same_account(account.provider, credential, exchange.credential):
             return account
     return None
 
 
-def _renewed(old: Credential, new: Credential) -> Credential:
-    """The new pair. Who only had an access token gets no more than that: the refresh token stays the agent's."""
+def _leans(credential: Credential, now: float) -> bool:
+    """Whether it lives on an agent's access tokens; or could, because nothing has renewed it for too long."""
+    return credential.refresh is None or (credential.expires_at is not None and credential.expires_at < now - LOST)
+
+
+def _renewed(old: Credential, exchange: Exchange) -> Credential:
+    """The new pair for who shared the old one. Everybody else gets the access token: the rest stays the agent's."""
+    new = exchange.credential
+    shares = old.refresh is not None and old.refresh == exchange.used
     return dataclasses.replace(
         new,
-        refresh=None if old.refresh is None else new.refresh,
+        refresh=new.refresh if shares else None,
         identity={**old.identity, **new.identity},
         extra={**old.extra, **new.extra},
     )

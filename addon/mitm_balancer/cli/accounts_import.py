@@ -26,10 +26,14 @@ from mitm_balancer.providers.registry import Registry
 SHARES = {
     "a": "access token only: the agent keeps its login, and the balancer goes along when the agent renews it "
     "through the proxy",
-    "m": "move: the balancer gets the login and renews it; it is taken out of the agent's file (close the agent first)",
+    "m": "move: the balancer gets the login and renews it. It goes out of the agent's file (close the agent first); "
+    "the agent needs another login, or a placeholder, to start",
     "c": "copy: both have it. Whoever renews it second is refused, and has to log in again",
     "s": "skip it",
 }
+_ANEW = "the agent wants a login of its own to start: log it in again"
+_START_AGAIN = {"claude": "Claude Code starts with a placeholder: ANTHROPIC_API_KEY=placeholder"}
+"""What the agents want after a move (tried with Claude Code and Codex)."""
 _LETTERS = {"a": Share.ACCESS_ONLY, "m": Share.MOVE, "c": Share.COPY}
 
 
@@ -199,6 +203,7 @@ def _tell(saved: Saved) -> None:
         case Share.MOVE if saved.backup is not None:
             print(f"{name} is stored; its login is no longer in {place}")
             print(f"  what was there is in {saved.backup}: delete it when all is well")
+            print(f"  {_START_AGAIN.get(saved.candidate.found.agent, _ANEW)}")
         case Share.COPY:
             print(f"{name} is stored, and {place} has the same login: whoever renews it second is refused")
         case _:

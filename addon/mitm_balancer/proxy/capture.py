@@ -24,6 +24,7 @@ from mitm_balancer.accounts.sighting import sighted
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.decoding import decode
 from mitm_balancer.core.priority import Priority
+from mitm_balancer.ops.events import EventType
 from mitm_balancer.providers.logins import TokenEndpoint, endpoint_for, endpoints_at
 from mitm_balancer.providers.model import PathKind, Provider
 from mitm_balancer.providers.registry import Registry
@@ -53,9 +54,10 @@ class Capture:
         self,
         book: AccountBook | None,
         changed: Callable[[], Awaitable[None]],
+        event: Callable[[EventType, str, str], None],
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._book, self._changed, self._wall = book, changed, wall
+        self._book, self._changed, self._event, self._wall = book, changed, event, wall
         self.until = 0.0
         self._followed: frozenset[str] = frozenset()
         """Providers of which an account lives on a login that an agent may renew."""
@@ -171,7 +173,7 @@ class Capture:
         if exchange is None:
             return
         try:
-            followed = await asyncio.to_thread(learn, self._book, exchange, capturing=self.on)
+            followed = await asyncio.to_thread(learn, self._book, exchange, capturing=self.on, now=self._wall())
         except AccountError as error:
             logger.warning("mitm-balancer: an agent renewed a login of %s, unheard: %s", endpoint.provider, error)
             return
@@ -179,6 +181,7 @@ class Capture:
             self._say_pending(endpoint.provider, followed.name)
         elif followed.fate is Fate.RENEWED:
             logger.info("mitm-balancer: %s: its agent renewed the login, the stored one follows", followed.name)
+            self._event(EventType.TOKEN_REFRESHED, followed.name, f"{followed.name} was renewed by its agent")
             await self._changed()
         elif followed.fate is Fate.LATE:
             logger.warning(

@@ -17,7 +17,8 @@ from mitm_balancer.secrets import Secret
 from mitm_balancer.store import Store
 
 ANN = {"account_uuid": "ann", "org": "o"}
-LATER = time.time() + 3600
+NOW = time.time()
+LATER = NOW + 3600
 
 
 def login(access: str, refresh: str | None, who: dict[str, str] = ANN, ends: float | None = LATER) -> Credential:
@@ -39,18 +40,18 @@ def tokens(book: AccountBook, name: str) -> tuple[str, str | None]:
 
 def test_who_shares_the_refresh_token_is_renewed(book: AccountBook) -> None:
     book.save("anthropic", "a", login("a1", "r1", {"plan": "max"}), "add")
-    assert learn(book, renewal("r1"), capturing=False).fate is Fate.RENEWED
+    assert learn(book, renewal("r1"), capturing=False, now=NOW).fate is Fate.RENEWED
     assert tokens(book, "anthropic/a") == ("a2", "r2")
     account = book.find("anthropic/a")
     assert account is not None
     assert account.credential is not None
     assert account.credential.identity == {"plan": "max"} | ANN
-    assert learn(book, renewal("r1", "r3"), capturing=False).fate is Fate.NOTHING  # that token is history
+    assert learn(book, renewal("r1", "r3"), capturing=False, now=NOW).fate is Fate.NOTHING  # that token is history
 
 
 def test_who_lives_on_access_tokens_gets_no_more(book: AccountBook) -> None:
     book.save("anthropic", "a", login("a1", None), "add")
-    assert learn(book, renewal("unknown"), capturing=True).fate is Fate.RENEWED
+    assert learn(book, renewal("unknown"), capturing=True, now=NOW).fate is Fate.RENEWED
     assert tokens(book, "anthropic/a") == ("a2", None)
     assert book.pending() == []
 
@@ -58,22 +59,35 @@ def test_who_lives_on_access_tokens_gets_no_more(book: AccountBook) -> None:
 def test_a_login_apart_of_the_same_person_changes_nothing(book: AccountBook) -> None:
     """The account has a refresh token of its own; the agent's is another one."""
     book.save("anthropic", "a", login("a1", "r1"), "add")
-    assert learn(book, renewal("another"), capturing=True).fate is Fate.NOTHING
+    assert learn(book, renewal("another"), capturing=True, now=NOW).fate is Fate.NOTHING
+    assert tokens(book, "anthropic/a") == ("a1", "r1")
+
+
+def test_an_account_whose_login_is_over_goes_along_with_the_agents(book: AccountBook) -> None:
+    """Nothing has renewed it for hours. The agent's refresh token stays the agent's."""
+    book.save("anthropic", "a", login("a1", "dead", ends=NOW - 7200), "login")
+    assert learn(book, renewal(None), capturing=False, now=NOW).fate is Fate.RENEWED
+    assert tokens(book, "anthropic/a") == ("a2", None)
+
+
+def test_one_that_has_just_ended_is_left_to_its_own_renewal(book: AccountBook) -> None:
+    book.save("anthropic", "a", login("a1", "r1", ends=NOW - 60), "login")
+    assert learn(book, renewal(None), capturing=True, now=NOW).fate is Fate.NOTHING
     assert tokens(book, "anthropic/a") == ("a1", "r1")
 
 
 def test_somebody_else_changes_nothing(book: AccountBook) -> None:
     book.save("anthropic", "a", login("a1", None), "add")
     bob = renewal("unknown", who={"account_uuid": "bob", "org": "o"})
-    assert learn(book, bob, capturing=False).fate is Fate.NOTHING
-    assert learn(book, bob, capturing=True).fate is Fate.PENDING
+    assert learn(book, bob, capturing=False, now=NOW).fate is Fate.NOTHING
+    assert learn(book, bob, capturing=True, now=NOW).fate is Fate.PENDING
     assert tokens(book, "anthropic/a") == ("a1", None)
     assert [pending.provider for pending in book.pending()] == ["anthropic"]
 
 
 def test_another_provider_with_the_same_token_changes_nothing(book: AccountBook) -> None:
     book.save("kimi", "a", login("a1", "r1"), "add")
-    assert learn(book, renewal("r1"), capturing=False).fate is Fate.NOTHING
+    assert learn(book, renewal("r1"), capturing=False, now=NOW).fate is Fate.NOTHING
     assert tokens(book, "kimi/a") == ("a1", "r1")
 
 
@@ -88,7 +102,7 @@ def test_who_was_renewed_in_the_meantime_is_told(books: Callable[[], AccountBook
             return found
 
     other.save("anthropic", "a", login("a1", "r1"), "add")
-    assert learn(Raced(store, Vault.open(home)), renewal("r1"), capturing=False).fate is Fate.LATE
+    assert learn(Raced(store, Vault.open(home)), renewal("r1"), capturing=False, now=NOW).fate is Fate.LATE
     assert tokens(other, "anthropic/a") == ("ours", "r-ours")
 
 
