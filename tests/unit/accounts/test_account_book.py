@@ -160,7 +160,10 @@ def test_a_bad_row_disables_itself_only(book: AccountBook, books: Books, store: 
         assert found is not None
         return found
 
-    assert "settings" in spoil("UPDATE accounts SET settings = '[1' WHERE id = ?").problem
+    unsettled = spoil("UPDATE accounts SET settings = '[1' WHERE id = ?")
+    assert "settings" in unsettled.problem
+    assert unsettled.credential is None
+    store.transact(lambda c: c.execute("UPDATE accounts SET settings = '{}' WHERE id = ?", (bad.id,)))
     swapped = spoil("UPDATE accounts SET sealed = (SELECT sealed FROM accounts WHERE alias = 'good') WHERE id = ?")
     assert swapped.credential is None
     assert "was changed" in swapped.problem

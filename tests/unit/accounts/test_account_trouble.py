@@ -130,6 +130,34 @@ def test_a_damaged_store_comes_back_with_its_accounts(home: Path, store: Store, 
     assert list(home.glob("*.corrupt*"))
 
 
+def test_accounts_that_can_still_be_read_are_saved_from_a_damaged_file(home: Path, store: Store, books: Books) -> None:
+    """Without any backup."""
+    book = books()
+    book.save("codex", "me", login("a1", "r1"), "login")
+    seen = book.capture("openai", key("other"), "http")
+    gone = book.capture("openai", key("gone"), "http")
+    assert seen is not None and gone is not None
+    book.dismiss(gone.id)
+    for n in range(300):
+        store.add_trace(f"r{n}", {"noise": "x" * 500})
+    eventually(lambda: not store._writer.pending("trace"))
+    store.close()
+    path = home / "balancer.sqlite"
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2 // 4096 * 4096
+    content[middle : middle + 8192] = b"\xff" * 8192
+    path.write_bytes(content)
+    (home / "balancer.sqlite.bak").unlink()
+
+    store = Store.open(home)
+    book = AccountBook(store, Vault.open(home))
+    assert list(home.glob("*.corrupt*"))
+    assert names(book) == ["codex/me"]
+    assert [pending.id for pending in book.pending()] == [seen.id]
+    assert book.capture("openai", key("gone"), "http") is None
+    store.close()
+
+
 @pytest.mark.parametrize("jump", [-86400.0, 86400.0], ids=["a-day-back", "a-day-ahead"])
 def test_a_clock_that_jumps_changes_no_decision(
     book: AccountBook, books: Books, monkeypatch: pytest.MonkeyPatch, jump: float
