@@ -153,7 +153,7 @@ async def test_google_names_files_and_caches_with_their_collection(fake: FakePro
     assert told(await ask(again, GEMINI, "POST", path, with_file)) == ("b", 1)
     assert told(await ask(again, GEMINI, "GET", "/v1beta/files/mine"))[0] == "b"
     assert told(await ask(again, GEMINI, "POST", path, hello)) == ("c", 1)
-    assert labels(fake) == ["b", "b", "a"]
+    assert labels(fake) == ["b", "b", "c"]
 
 
 async def test_the_state_of_a_turn_stays_with_its_account(fake: FakeProvider, launch: Launch) -> None:
