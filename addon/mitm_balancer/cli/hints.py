@@ -19,6 +19,8 @@ class Need:
     files: tuple[str, ...] = ()
     keychain: bool = False
     """On macOS the login may lie in the keychain, which is not looked into."""
+    but: str = ""
+    """What the placeholder does not do."""
 
 
 NEEDS: Mapping[str, Need] = {
@@ -27,7 +29,11 @@ NEEDS: Mapping[str, Need] = {
         (".claude/.credentials.json",),
         keychain=True,
     ),
-    "codex": Need(("CODEX_API_KEY", "CODEX_HOME", "CODEX_ACCESS_TOKEN"), (".codex/auth.json",)),
+    "codex": Need(
+        ("CODEX_API_KEY", "CODEX_HOME", "CODEX_ACCESS_TOKEN"),
+        (".codex/auth.json",),
+        but="with it, Codex asks api.openai.com; for ChatGPT accounts it wants a login of its own: codex login",
+    ),
     "opencode": Need(
         ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY", "XDG_DATA_HOME"),
         (".local/share/opencode/auth.json",),
@@ -49,5 +55,5 @@ def hint(program: str, environ: Mapping[str, str], user_home: Path, platform: st
         return None
     return (
         f"{program} seems to have no key or login of its own and may ask for one before it asks the proxy; "
-        f"a placeholder will do: {need.variables[0]}=placeholder"
+        f"a placeholder will do: {need.variables[0]}=placeholder{f' ({need.but})' if need.but else ''}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ def isolated(client: Client, home: Path, environ: Mapping[str, str], *, remote: 
         "XDG_CACHE_HOME": home / ".cache",
     }
     extra = dict(client.env) | (dict(client.remote_env) if remote else {})
-    path = f"{home / 'bin'}:{kept.get('PATH', '')}"
+    path = f"{home / 'bin'}{os.pathsep}{kept.get('PATH', '')}"
     return kept | {name: str(place) for name, place in places.items()} | {"PATH": path} | extra
 
 

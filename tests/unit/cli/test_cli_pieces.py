@@ -130,6 +130,7 @@ def test_hints_name_an_agent_that_has_no_key_and_only_that(tmp_path: Path) -> No
     assert hint("claude", {"ANTHROPIC_API_KEY": "x"}, tmp_path, "linux") is None
     assert hint("claude", {}, tmp_path, "darwin") is None
     assert hint("vim", {}, tmp_path) is None
+    assert "codex login" in (hint("codex", {}, tmp_path) or "")  # seen: with a key it asks another host
 
     (tmp_path / ".codex").mkdir()
     (tmp_path / ".codex/auth.json").touch()

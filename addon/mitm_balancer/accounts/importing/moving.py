@@ -53,10 +53,10 @@ def _write(path: Path, data: bytes, mode: int) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            os.fchmod(handle, mode)
             file.write(data)
             file.flush()
             os.fsync(handle)
+        Path(name).chmod(mode)  # it was private until here
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
