@@ -6,6 +6,9 @@ import argparse
 import collections
 import datetime
 import json
+import shutil
+import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,7 +37,9 @@ _COLOURS = {
     EventType.BREAKER_CLOSED: _GREEN,
     EventType.STORE_RECOVERED: _GREEN,
 }
-_NAME_WIDTH = max(len(kind) for kind in EventType)
+_NAME_WIDTH = 20
+"""Columns; the few longer ones stick out."""
+_NARROWEST = 20
 _NOT_TOLD = frozenset({"ts", "event", "message", "request_id", "account", "provider", "model", "session", "data"})
 """Fields that stand elsewhere in the line, or say nothing to people."""
 
@@ -100,10 +105,21 @@ def _as_json(line: Line) -> str:
 
 
 def _as_text(line: Line) -> str:
-    kind = str(line.get("event"))
+    """On a terminal the text is wrapped below itself, and today has no date."""
+    kind, at = str(line.get("event")), _when(line)
+    about = _decision(line) if kind in DECISIONS else _change(line)
+    plain = f"{at}  {kind.ljust(_NAME_WIDTH)}  "
     name = coloured(kind.ljust(_NAME_WIDTH), _COLOURS[EventType(kind)]) if kind in _COLOURS else kind.ljust(_NAME_WIDTH)
-    about = _decision(line) if kind in DECISIONS else str(line.get("message") or line.get("account") or "")
-    return f"{_when(line)}  {name}  {about}".rstrip()
+    if sys.stdout.isatty():
+        width = max(shutil.get_terminal_size().columns - len(plain), _NARROWEST)
+        about = f"\n{' ' * len(plain)}".join(textwrap.wrap(about, width, break_on_hyphens=False))
+    return f"{at}  {name}  {about}".rstrip()
+
+
+def _change(line: Line) -> str:
+    account, message = str(line.get("account") or ""), str(line.get("message") or "")
+    named = account.rpartition("/")[2] in message
+    return message if named else f"{account}: {message}" if message else account
 
 
 def _decision(line: Line) -> str:
@@ -123,7 +139,8 @@ def _when(line: Line) -> str:
         at = datetime.datetime.fromisoformat(str(line.get("ts"))).astimezone()
     except ValueError:
         return str(line.get("ts"))
-    return f"{at:%Y-%m-%d %H:%M:%S}"
+    today = sys.stdout.isatty() and at.date() == datetime.datetime.now(at.tzinfo).date()
+    return f"{at:%H:%M:%S}" if today else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 def _count(text: str) -> int:

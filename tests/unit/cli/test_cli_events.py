@@ -102,6 +102,20 @@ def test_json_is_a_line_of_the_audit_log(capsys: pytest.CaptureFixture[str]) -> 
     }
 
 
+def test_the_account_is_named_where_the_message_does_not(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store.open(home)
+    store.add_event("operator_paused", "anthropic/work", "paused by the operator")
+    store.add_event("account_saved", "anthropic/work", "anthropic/work was saved")
+    store.add_event("failover_performed", "anthropic/spare", "anthropic/work is out: switching to spare")
+    store.close()
+
+    paused, saved, moved = shown(capsys)
+
+    assert paused.endswith("  anthropic/work: paused by the operator")
+    assert saved.endswith("  anthropic/work was saved")
+    assert moved.endswith("  anthropic/work is out: switching to spare")
+
+
 @pytest.mark.usefixtures("log")
 def test_decisions_come_from_the_log_and_from_what_was_put_aside(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[2] for line in shown(capsys, "--decisions")] == ["attempt", "verdict", "attempt", "completed"]
