@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import json
 import os
 import subprocess
 import time
@@ -98,6 +99,12 @@ def _balancer(proxy: Proxy, *words: str) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30).stdout
 
 
+def _problem(proxy: Proxy, name: str) -> str:
+    """Why the status says that this account has nothing to send."""
+    accounts = json.loads(_balancer(proxy, "status", "--json"))["accounts"]
+    return str(next(account for account in accounts if account["name"] == name)["problem"])
+
+
 async def test_a_refused_token_is_renewed_and_the_client_sees_nothing(
     stored: Stored, tokens: TokenEndpoint, fake: FakeProvider, launch: Launch
 ) -> None:
@@ -147,16 +154,17 @@ async def test_a_dead_login_is_left_and_told_with_its_cure(
     tokens.end_access("work")
     tokens.play(Mishap.INVALID)
     assert told(await _ask(proxy)) == ("spare", 2)
+    await _until(lambda: "needs a login: invalid_grant" in _balancer(proxy, "why", "last"))
     assert told(await _ask(proxy)) == ("spare", 1)
     await asyncio.sleep(1.2)
-    assert "balancer accounts login anthropic" in _balancer(proxy, "status", "--json")
+    assert "balancer accounts login anthropic" in _problem(proxy, "anthropic/work")
     # A new login brings it back, within a second.
     given = tokens.login("work")
     credential = Credential(
         "oauth", Secret(given.access), Secret(given.refresh), time.time() + 3600, extra={"token_url": tokens.url}
     )
     stored.book.renew("anthropic/work", credential, generation=stored.generation("anthropic/work"))
-    await _until(lambda: "balancer accounts login anthropic" not in _balancer(proxy, "status", "--json"))
+    await _until(lambda: not _problem(proxy, "anthropic/work"))
     fake.play("spare", then=steps.rate_limited(retry_after=600))
     assert told(await _ask(proxy))[0] == "work"
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import functools
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mitm_balancer import roster_row
 from mitm_balancer.accounts.book import AccountBook
+from mitm_balancer.accounts.oauth.standing import standing
 from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.cli.bus import seen
 from mitm_balancer.cli.output import CliError
@@ -52,6 +54,9 @@ def roster(args: argparse.Namespace, home: Path, store: Store | None, *, names_o
     merged, problems = merge(config, accounts)
     declared = {spec.name for spec in config.accounts}
     unusable = {account.name: account.problem for account in accounts if account.problem}
+    if store is not None and not names_only:
+        now = time.time()
+        unusable |= {account.name: why for account in accounts if (why := standing(store, account, now))}
     return Roster(
         merged,
         problems=problems,

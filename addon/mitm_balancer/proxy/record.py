@@ -67,6 +67,10 @@ class Record:
         self.attempts.append(entry)
         self._step(EventType.VERDICT, time.time(), (len(self.attempts), entry))
 
+    def refused(self, outcome: Outcome) -> None:
+        """What the refusal of the last attempt turned out to be, once its login could not be renewed."""
+        self.attempts[-1].update(reason=outcome.reason, message=outcome.message)
+
     def paused(self, seconds: float) -> None:
         """It waited for an account to come back, or between two attempts."""
         self.data["held_seconds"] = round(self.data.get("held_seconds", 0.0) + seconds, 3)

@@ -70,6 +70,8 @@ class Search:
                 assert account is not None and dispatch.last is not None
                 refusal = await logins.refused(self.runtime, account, dispatch.last, dispatch)
                 dispatch.renewed(clock(), refusal)
+                if refusal is not None:
+                    self.record.refused(refusal)
             elif isinstance(step, Stop):
                 return step
             else:

@@ -6,12 +6,14 @@ import asyncio
 import dataclasses
 import logging
 import sqlite3
+import time
 
 import pytest
 from refresh_world import World, refresh_of, secret_of
 
 from mitm_balancer.accounts.oauth import keeper, services
 from mitm_balancer.accounts.oauth.outcome import Fresh, NeedsLogin, NotNow
+from mitm_balancer.accounts.oauth.standing import standing
 from mitm_balancer.testing import FakeProvider
 from mitm_balancer.testing.tokens import Mishap
 from mitm_balancer.upstream.ask import ask
@@ -169,6 +171,22 @@ async def test_a_dead_login_is_told_with_its_cure(world: World) -> None:
     world.tokens.play(Mishap.INVALID)
     assert await world.renew(account) == NeedsLogin("invalid_grant", "balancer accounts login anthropic")
     assert world.refresher.memory.over(account) is not None
+
+
+async def test_what_the_store_alone_tells_of_a_login(world: World) -> None:
+    """For commands without a proxy: nothing while the access token serves, and nothing of a refresh that is running."""
+    account, now = world.add(), time.time()
+    world.tokens.play(Mishap.SLOW, Mishap.INVALID)
+    running = asyncio.ensure_future(world.renew(account))
+    await asyncio.sleep(0.5)
+    assert standing(world.store, account, now) == ""
+    await running
+    assert standing(world.store, world.stored(), now + 4000) == ""
+    world.passed = 100.0
+    await world.renew(world.stored())
+    assert standing(world.store, world.stored(), now) == ""
+    told = "needs a login: invalid_grant (balancer accounts login anthropic)"
+    assert standing(world.store, world.stored(), now + 4000) == told
 
 
 async def test_a_new_login_brings_it_back(world: World) -> None:
