@@ -364,7 +364,8 @@ class App:
         self.operator.take(look.settings, look.flags)
         self._capture.adopt(look.settings.get(SETTING), look.accounts)
         self._restore_cooldowns(look.cooldowns)
-        if (known := (look.accounts, look.settings)) != self._known:  # most changes are of a row that concerns nobody
+        # Most changes are of a row that concerns nobody. What is known of a login changes without one.
+        if (known := (self.stored.accounts, self.stored.problems, look.settings)) != self._known:
             self._known = known
             self._settings_changed()
 

@@ -14,6 +14,7 @@ from mitm_balancer.core.dispatch import Dispatch, Stop
 from mitm_balancer.core.durations import countdown
 from mitm_balancer.providers.errors import error_body
 from mitm_balancer.providers.model import Dialect
+from mitm_balancer.proxy import logins
 
 SHORT_WAIT = 60.0
 """Seconds up to which a client may wait by itself. Longer ones also get `x-should-retry: false`: the SDKs would sleep
@@ -52,7 +53,8 @@ def _exhausted_code(dialect: Dialect, wait: float) -> str:
 
 def nobody(stop: Stop, dispatch: Dispatch) -> str:
     """Why no account can serve, and what each of them lacks: what a person can cure stands there."""
-    lacks = [f"{rejected.name}: {rejected.block.reason}" for rejected in dispatch.rejected]
+    told = {name: outcome.message for name, outcome in dispatch.attempts if logins.over(outcome)}
+    lacks = [told.get(r.name, f"{r.name}: {r.block.reason}") for r in dispatch.rejected]
     return f"{stop.because} ({'; '.join(lacks)})" if lacks else stop.because
 
 
