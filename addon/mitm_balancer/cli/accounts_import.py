@@ -12,15 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from mitm_balancer.accounts.alias import normalized
+from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.importing.model import LARGEST, BadEntryError, Harvest, Surroundings
 from mitm_balancer.accounts.importing.moving import take_out
 from mitm_balancer.accounts.importing.plan import Candidate, Share, plan, shared
 from mitm_balancer.accounts.importing.sources import SOURCES, search, search_bytes, search_file
 from mitm_balancer.accounts.model import AccountError, StoredAccount
+from mitm_balancer.accounts.vault import Vault
+from mitm_balancer.cli.bus import opened
 from mitm_balancer.cli.choosing import asked, can_ask, choose
 from mitm_balancer.cli.desk import Desk, desk
 from mitm_balancer.cli.import_view import as_json, lines, looked_at, problems_json
 from mitm_balancer.cli.output import CliError, complain, own_command, print_json
+from mitm_balancer.cli.places import config_of, home_of
+from mitm_balancer.config import Config
 from mitm_balancer.providers.registry import Registry
 
 SHARES = {
@@ -69,16 +74,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     if args.file and not args.agent:
         raise CliError("--file needs --from: whose file is it?", 2)
-    with desk(args, make=True) as at:
-        harvests = _search(args, _surroundings(at))
-        candidates = plan(harvests, at.book.all(), at.config.accounts)
-        if not args.json:
-            _show(harvests, candidates)
-        saved: list[Saved] = []
-        if args.yes or (can_ask() and not args.json and args.file != "-"):
+    home = home_of(args)
+    config = config_of(args, home)
+    harvests = _search(args, _surroundings(config))
+    wanted = args.yes or (can_ask() and not args.json and args.file != "-")
+    saved: list[Saved] = []
+    if wanted and any(harvest.found for harvest in harvests):
+        with desk(args, make=True) as at:
+            candidates = plan(harvests, at.book.all(), config.accounts)
+            _show(args, harvests, candidates)
             saved = list(_save_all(at, args, candidates))
             if saved:
                 at.told()
+    else:
+        candidates = plan(harvests, _stored(home), config.accounts)
+        _show(args, harvests, candidates)
     if args.json:
         print_json(_json(harvests, candidates, saved))
     elif any(c.news for c in candidates) and not saved and not args.yes:
@@ -87,8 +97,14 @@ def main(args: argparse.Namespace) -> int:
     return 1 if failed or (args.yes and any(c.is_newer for c in candidates) and not saved) else 0
 
 
-def _surroundings(at: Desk) -> Surroundings:
-    names = frozenset(provider.name for provider in Registry(at.config.all_providers()))
+def _stored(home: Path) -> list[StoredAccount]:
+    """What is stored, for a look that stores nothing and makes no home."""
+    with opened(home) as store:
+        return AccountBook(store, Vault.open(home)).all() if store is not None else []
+
+
+def _surroundings(config: Config) -> Surroundings:
+    names = frozenset(provider.name for provider in Registry(config.all_providers()))
     return Surroundings(dict(os.environ), Path.home(), Path.cwd(), sys.platform, names)
 
 
@@ -100,7 +116,9 @@ def _search(args: argparse.Namespace, around: Surroundings) -> list[Harvest]:
     return search(around, [args.agent] if args.agent else list(SOURCES))
 
 
-def _show(harvests: list[Harvest], candidates: list[Candidate]) -> None:
+def _show(args: argparse.Namespace, harvests: list[Harvest], candidates: list[Candidate]) -> None:
+    if args.json:
+        return
     if candidates:
         print("\n".join(lines(candidates, time.time())))
     else:

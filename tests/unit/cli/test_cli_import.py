@@ -24,12 +24,13 @@ def test_nothing_to_find(world: World) -> None:
     code, out, _ = world.run("import")
     assert code == 0
     assert "nothing was found; looked at Claude Code, Codex, opencode" in out
-    assert world.run("import", "--from", "codex")[0] == 1
+    assert world.run("import", "--from", "codex", "--yes")[0] == 1
+    assert not world.home.exists()
 
 
 def test_it_only_shows_where_nobody_can_be_asked(claude: World) -> None:
     code, out, _ = claude.run("import")
-    assert (code, claude.accounts()) == (0, {})
+    assert (code, claude.home.exists()) == (0, False)  # a look makes no home
     assert "anthropic/ann  login of ann@example.com (max), " in out
     assert "~/.claude/.credentials.json: new" in out
     assert "import --yes stores all that is new" in out
@@ -39,7 +40,7 @@ def test_it_only_shows_where_nobody_can_be_asked(claude: World) -> None:
 def test_json_without_yes_stores_nothing(claude: World) -> None:
     code, out, _ = claude.run("import", "--json")
     (found,) = json.loads(out)["found"]
-    assert (code, claude.accounts()) == (0, {})
+    assert (code, claude.home.exists()) == (0, False)
     assert (found["account"], found["email"], found["rotates"], found["saved_as"]) == (
         "anthropic/ann", "ann@example.com", True, None,
     )  # fmt: skip
