@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from mitm_balancer.cli.inspect_verb import Inspected, as_json
 from mitm_balancer.cli.picture import VERSION, AccountPicture, Cooldown, Picture, ProxyPicture
 from mitm_balancer.cli.status_text import COLOURS
 from mitm_balancer.cli.status_usage import PollPicture, Tokens, UsagePicture, WindowPicture
+from mitm_balancer.config import AccountSpec, Env
 from mitm_balancer.proxy.activity import Activity
+from mitm_balancer.store import EventRow
 
 PAGE = (Path(__file__).parents[2] / "docs" / "status.md").read_text()
 
@@ -51,6 +54,14 @@ def fields(value: Any) -> Iterator[str]:
 @pytest.mark.parametrize("field", sorted(set(fields(full().as_json()))))
 def test_the_page_names_the_field(field: str) -> None:
     assert re.search(rf"`(?:\w+\.)*{field}`", PAGE)
+
+
+def test_the_page_names_the_fields_of_inspect() -> None:
+    event = EventRow(1, 2.0, "cooldown_started", "a/b", "it rests", {})
+    found = as_json(full(), Inspected(full().accounts[0], AccountSpec("a", "b", Env("X")), (event,)))
+    more = set(fields(found)) - set(fields(full().as_json()))
+    assert {"weight", "credential", "events", "seq"} <= more
+    assert [name for name in more if f"`{name}`" not in PAGE] == []
 
 
 @pytest.mark.parametrize("state", COLOURS)

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from e2e.conftest import Launch
-from e2e.harness import Proxy, config
+from e2e.harness import REPO, Proxy, config
 from e2e.helpers import ANTHROPIC, accounts_of, came_one_by_one, told
 from e2e.operator import Said, cli, known
 from e2e.rawclient import RawAnswer
@@ -90,9 +90,11 @@ async def test_clear_ends_a_cooldown_at_once(fake: FakeProvider, launch: Launch)
     assert (await obeyed(proxy, "clear", "anthropic0")).json()["changed"] == []
 
 
-async def test_off_ends_failover_and_on_brings_it_back(fake: FakeProvider, launch: Launch) -> None:
+@pytest.mark.parametrize("how", ["mitmdump", "balancer"])
+async def test_off_ends_failover_and_on_brings_it_back(fake: FakeProvider, launch: Launch, how: str) -> None:
     fake.play("anthropic0", steps.rate_limited(retry_after=1), then=steps.rate_limited(retry_after=1))
-    proxy = await known(await launch(config(*accounts_of(fake, "anthropic", 2), policy=NO_HOLD)))
+    text = config(*accounts_of(fake, "anthropic", 2), policy=NO_HOLD)
+    proxy = await known(await launch(text, how=how, env={"PYTHONPATH": str(REPO / "addon")}))
 
     await obeyed(proxy, "off")
     assert (await ask(proxy)).status == 429

@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
         if account.name in named.accounts
     ]
     if args.json:
-        print_json({"version": VERSION, "at": picture.at, "accounts": [_json(picture, one) for one in found]})
+        print_json({"version": VERSION, "at": picture.at, "accounts": [as_json(picture, one) for one in found]})
     else:
         out = console()
         for one in found:
@@ -78,7 +78,7 @@ def _of(events: Sequence[EventRow], name: str) -> tuple[EventRow, ...]:
     return tuple(event for event in events if event.account in (name, provider))[-EVENTS_SHOWN:]
 
 
-def _json(picture: Picture, one: Inspected) -> dict[str, Any]:
+def as_json(picture: Picture, one: Inspected) -> dict[str, Any]:
     """As in `status --json`, and what is declared of it, and its newest events."""
     known: dict[str, Any]
     (known,) = (entry for entry in picture.as_json()["accounts"] if entry["name"] == one.account.name)

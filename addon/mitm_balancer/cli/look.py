@@ -63,6 +63,7 @@ def take(args: argparse.Namespace, home: Path, store: Store | None) -> Picture:
             for spec in counts.accounts
         ),
         config_problem=bool(known.mistakes or state.get("config_problem")),
+        pending=_pending(store),
     )
 
 
@@ -94,6 +95,11 @@ def _usage(store: Store | None, now: float) -> dict[str, UsagePicture]:
         return {}
     today = time.strftime("%Y-%m-%d", time.localtime(now))
     return usage_pictures(store.usage(today), store.windows(), now, listed(store))
+
+
+def _pending(store: Store | None) -> int:
+    found = store.read("SELECT count(*) FROM pending_accounts") if store is not None else []
+    return int(found[0][0]) if found else 0
 
 
 def _problems(health: str | None, state: Mapping[str, Any], known: Roster, now: float) -> tuple[str, ...]:

@@ -98,6 +98,8 @@ class Picture:
     accounts: tuple[AccountPicture, ...] = ()
     config_problem: bool = False
     """The file has a mistake; what is shown is what the proxy read before."""
+    pending: int = 0
+    """Captured logins that nobody has accepted or dismissed yet."""
 
     @property
     def serving(self) -> AccountPicture | None:

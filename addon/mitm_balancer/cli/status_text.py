@@ -74,6 +74,8 @@ def _head(picture: Picture) -> Iterator[tuple[str, Text]]:
         yield "work", Text(_work(picture.proxy))
     if picture.overrides:
         yield "commands", Text("; ".join(picture.overrides), "yellow")
+    if picture.pending:
+        yield "captured", Text(f"{picture.pending} not decided on: {own_command()} accounts pending", "yellow")
     if picture.config_problem:
         yield "problem", Text("the configuration has a mistake, the running one stays:", "red")
     for problem in picture.problems:
