@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(priority_verb="list", model="")
     parser.add_argument("--json", action="store_true", help="as one JSON object")
     parser.add_argument("--reset", action="store_true", help="let the configuration count again, in everything")
-    verbs = parser.add_subparsers(dest="priority_verb", metavar="VERB", title="verbs (default: list)")
+    verbs = parser.add_subparsers(dest="priority_verb", metavar="VERB", title="verbs", help="default: list")
     for verb, text in VERBS.items():
         sub = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
         common(sub, argparse.SUPPRESS)
