@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -103,15 +104,15 @@ class Observing:
         host = urlsplit(url.reveal()).hostname
 
         def send(told: bytes) -> None:
-            if self._loop is None:
-                raise notices.NoticeError("the proxy has not started yet")
+            if self._loop is None or self._loop.is_closed():
+                raise notices.NoticeError("the proxy does not run")
             if self._runtime.insecure:
                 raise notices.NoticeError("not sent, because ssl_insecure is set")
             headers = (("content-type", "application/json"),)
             asked = ask(self._runtime.upstream, "POST", url.reveal(), headers=headers, body=told, timeout=timeout)
             try:
                 status = asyncio.run_coroutine_threadsafe(asked, self._loop).result(timeout + 1).status
-            except (UpstreamError, TimeoutError) as error:
+            except (UpstreamError, TimeoutError, CancelledError) as error:
                 raise notices.NoticeError(f"{host} does not answer: {error or 'time-out'}") from None
             if not 200 <= status < 300:
                 raise notices.NoticeError(f"{host} answers {status}")

@@ -17,6 +17,7 @@ from mitm_balancer.cli.output import CliError, coloured
 from mitm_balancer.cli.places import config_of, home_of
 from mitm_balancer.ops.events import DECISIONS, EventType
 from mitm_balancer.ops.logfile import audit_path
+from mitm_balancer.ops.words import plain
 
 SHOWN = 50
 """Without --limit."""
@@ -107,12 +108,12 @@ def _as_json(line: Line) -> str:
 def _as_text(line: Line) -> str:
     """On a terminal the text is wrapped below itself, and today has no date."""
     kind, at = str(line.get("event")), _when(line)
-    about = _decision(line) if kind in DECISIONS else _change(line)
-    plain = f"{at}  {kind.ljust(_NAME_WIDTH)}  "
+    about = plain(_decision(line) if kind in DECISIONS else _change(line))
+    margin = len(f"{at}  {kind.ljust(_NAME_WIDTH)}  ")
     name = coloured(kind.ljust(_NAME_WIDTH), _COLOURS[EventType(kind)]) if kind in _COLOURS else kind.ljust(_NAME_WIDTH)
     if sys.stdout.isatty():
-        width = max(shutil.get_terminal_size().columns - len(plain), _NARROWEST)
-        about = f"\n{' ' * len(plain)}".join(textwrap.wrap(about, width, break_on_hyphens=False))
+        width = max(shutil.get_terminal_size().columns - margin, _NARROWEST)
+        about = f"\n{' ' * margin}".join(textwrap.wrap(about, width, break_on_hyphens=False))
     return f"{at}  {name}  {about}".rstrip()
 
 

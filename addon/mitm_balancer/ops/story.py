@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mitm_balancer.core.durations import countdown
+from mitm_balancer.ops.words import plain
 
 SHORT = 0.05
 """Seconds: shorter waits are not worth a line."""
@@ -31,7 +32,7 @@ def story(record: Mapping[str, Any]) -> list[str]:
         lines.append(f"  sent again without what the provider refused: {stripped}")
     if isinstance(switch := record.get("switch"), Mapping):
         lines.append(_switch(switch))
-    return [*lines, *_gone_on(record), *_end(record)]
+    return [plain(line) for line in (*lines, *_gone_on(record), *_end(record))]
 
 
 def _head(record: Mapping[str, Any]) -> list[str]:

@@ -54,3 +54,8 @@ def rests(account: str, model: str, verdict: str, wait: float) -> str:
 def limited(account: str, model: str, verdict: str, wait: float) -> str:
     """`anthropic/work is rate limited for claude-opus-4-5 (back in 12 min)`."""
     return f"{account} {state(verdict)}{f' for {model}' if model else ''}{back(verdict, wait)}"
+
+
+def plain(text: str) -> str:
+    """Fit for a terminal: what a provider or a client says may hold control characters."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)

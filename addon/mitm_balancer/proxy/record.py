@@ -21,6 +21,10 @@ SESSION_SHOWN = 8
 """Hex digits of a session's fingerprint: they tell the sessions of a day apart, and nothing else."""
 
 
+LONGEST_REQUEST, LONGEST_MODEL = 400, 100
+"""Characters: a client may send a megabyte of either."""
+
+
 class Record:
     """Grows with the call; `finish` gives it to the store."""
 
@@ -31,7 +35,7 @@ class Record:
         self.data: dict[str, Any] = {
             "id": request_id,
             "at": time.time(),
-            "request": f"{method} {host}{path.partition('?')[0]}",
+            "request": f"{method} {host}{path.partition('?')[0]}"[:LONGEST_REQUEST],
             "attempts": self.attempts,
         }
         self._recorder = recorder
@@ -41,7 +45,7 @@ class Record:
     # -- as it happens ------------------------------------------------------------------------------------------
 
     def facts(self, provider: str, kind: str, model: str, stream: bool) -> None:
-        self.data.update(provider=provider, kind=kind, model=model, stream=stream)
+        self.data.update(provider=provider, kind=kind, model=model[:LONGEST_MODEL], stream=stream)
 
     def begins(self, session: str = "", bytes_in: int | None = None) -> None:
         """All that is known before the first attempt is known. `session`: a fingerprint. Counts once."""

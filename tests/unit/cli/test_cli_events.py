@@ -116,6 +116,16 @@ def test_the_account_is_named_where_the_message_does_not(home: Path, capsys: pyt
     assert moved.endswith("  anthropic/work is out: switching to spare")
 
 
+def test_no_control_character_reaches_a_terminal(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store.open(home)
+    store.add_event("usage_unavailable", "a/b", "the provider says \x1b]0;owned\x07\nnext")
+    store.close()
+
+    (line,) = shown(capsys)
+
+    assert line.isprintable()
+
+
 @pytest.mark.usefixtures("log")
 def test_decisions_come_from_the_log_and_from_what_was_put_aside(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[2] for line in shown(capsys, "--decisions")] == ["attempt", "verdict", "attempt", "completed"]

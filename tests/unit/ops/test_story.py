@@ -76,6 +76,12 @@ def test_what_may_be_billed_twice() -> None:
     assert "TransportFailure, head, may be billed   " in "\n".join(told(unsure)), "it was not sent again"
 
 
+def test_no_control_character_reaches_a_terminal() -> None:
+    evil = tried("a/b", "RequestFault", message="\x1b]0;owned\x07 and\r\nmore", reason="\x1b[31m")
+
+    assert all(line.isprintable() for line in told(evil, model="m\x1b[2J"))
+
+
 def test_an_empty_record_is_told_too() -> None:
     assert len(story({})) == 2
     assert story({"at": AT, "id": "x", "passed_over": None, "attempts": None})[-1] == (
