@@ -172,6 +172,8 @@ MEANINGS: Mapping[EventType, Meaning] = {
             "bytes_out": "size of the answer's body",
             "tokens": "input, output, cache_read, cache_write, reasoning, where the answer told them",
             "stopped": "why there was no further attempt, when none succeeded",
+            "switch": "a session has moved: from, to, why, and cold_tokens that were cached and had to be read anew",
+            "resumed": "an answer that broke was gone on with: account, way, and after how many characters",
             "note": "what else there is to say",
         },
     ),

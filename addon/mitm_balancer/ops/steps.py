@@ -40,6 +40,8 @@ _COMPLETED = {
     "bytes_out": "bytes_out",
     "usage": "tokens",
     "stopped": "stopped",
+    "switch": "switch",
+    "resumed": "resumed",
     "note": "note",
 }
 _OTHERS = {"client": "client", "none": "balancer"}

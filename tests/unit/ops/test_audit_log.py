@@ -104,6 +104,7 @@ def test_every_step_of_a_request_is_a_line_with_the_fields_of_its_type() -> None
         tried("anthropic/a", "RateLimited", reason="rate_limit_error", message="slow down", wait=60.0, head=0.1),
         tried("anthropic/b", connect=0.1, head=0.2, first_event=0.3),
         session="9c1f02ab", queued_seconds=0.5, held_seconds=0.25, usage={"input": 7}, note="so it is",
+        switch={"cold_tokens": 9}, resumed={"account": "anthropic/c"},
     )  # fmt: skip
     lines = written_steps(*all_steps(data))
 
