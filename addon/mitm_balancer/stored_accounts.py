@@ -37,7 +37,7 @@ class Fates:
     renamed: Mapping[str, str]
     """Old name -> new name."""
     others: frozenset[str]
-    """Gone, or of another owner under the same name: nothing that was learnt of them holds."""
+    """Gone, new, or of another owner under the same name: nothing that was learnt under that name holds."""
     renewed: frozenset[str]
     """The same account with another credential."""
 
@@ -62,6 +62,7 @@ class StoredAccounts:
         self.order = asyncio.Lock()
         """One look at a time, so that an older one is never taken after a newer one."""
         self._revision = 0
+        self._first = True
         self._noted: dict[str, float] = {}
         self._note_next = 0.0
 
@@ -93,18 +94,21 @@ class StoredAccounts:
     def take(self, accounts: Sequence[StoredAccount]) -> Fates:
         """These are the accounts now."""
         accounts = [self.newest(account) for account in accounts]
-        old, self.accounts = self.accounts, accounts
+        first, self._first = self._first, False
+        # What an earlier process learnt of those that are there at the start holds.
+        old, self.accounts = accounts if first else self.accounts, accounts
         self.by_name = {account.name: account for account in accounts}
         self.secrets = {a.name: a.credential.secret for a in accounts if a.credential is not None}
         self.problems = {a.name: problem for a in accounts if (problem := a.problem or self.judge(a))}
         return fates(old, accounts)
 
 
-def fates(old: Iterable[StoredAccount], new: Iterable[StoredAccount]) -> Fates:
+def fates(old: Sequence[StoredAccount], new: Sequence[StoredAccount]) -> Fates:
     """Compare two looks."""
     now = {account.id: account for account in new}
     renamed: dict[str, str] = {}
-    others: set[str] = set()
+    before_ids = {account.id for account in old}
+    others = {account.name for account in new if account.id not in before_ids}
     renewed: set[str] = set()
     for before in old:
         after = now.get(before.id)

@@ -246,8 +246,8 @@ class AccountBook:
         else:
             chosen = alias or random_alias({account.alias for account in mine} | taken)
             there = next((account for account in mine if account.alias == chosen), None)
-            if there is not None:
-                moves.forget_cooldowns(connection, there.name)
+            # Also of an account that is gone: a request that still ran may have left something behind it.
+            moves.forget_cooldowns(connection, f"{provider}/{chosen}")
             saved = self._insert(connection, there, provider, chosen, credential, source, settings)
         if activate:
             moves.activate(connection, provider, saved.name)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
-from mitm_balancer.accounts.model import StoredAccount
+from mitm_balancer.accounts import portable
 from mitm_balancer.cli.asking import confirm
 from mitm_balancer.cli.desk import desk
 from mitm_balancer.cli.output import CliError
-
-FORMAT = "mitm-balancer-accounts-1"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +33,7 @@ def main(args: argparse.Namespace) -> int:
     confirm(
         f"This writes the credentials of {names} {where}, readable to whoever has it.{rotating} Go on?", yes=args.yes
     )
-    text = json.dumps({"format": FORMAT, "accounts": [_whole(a) for a in sound]}, indent=2) + "\n"
+    text = portable.write(sound)
     if args.output:
         _write(Path(args.output), text)
     else:
@@ -46,31 +42,6 @@ def main(args: argparse.Namespace) -> int:
         if account.credential is None:
             print(f"balancer: left out: {account.name}, {account.problem}", file=sys.stderr)
     return 0
-
-
-def _whole(account: StoredAccount) -> dict[str, Any]:
-    """All of an account, its secrets too."""
-    assert account.credential is not None
-    credential, settings = account.credential, account.settings
-    return {
-        "provider": account.provider,
-        "alias": account.alias,
-        "kind": credential.kind,
-        "secret": credential.secret.reveal(),
-        "refresh": None if credential.refresh is None else credential.refresh.reveal(),
-        "expires_at": credential.expires_at,
-        "identity": dict(credential.identity),
-        "extra": dict(credential.extra),
-        "settings": {
-            "priority": settings.priority,
-            "weight": settings.weight,
-            "models": list(settings.models),
-            "base_url": settings.base_url,
-            "concurrency_limit": settings.concurrency_limit,
-            "policy_tags": list(settings.policy_tags),
-        },
-        "source": account.source,
-    }
 
 
 def _write(path: Path, text: str) -> None:

@@ -25,6 +25,7 @@ VERBS = {
     "disable": "keep an account, but give it no work",
     "test": "ask the provider, with one small free request, whether it takes the credential",
     "export": "write stored credentials in the clear, for a move to another machine",
+    "restore": "store what export wrote",
 }
 """Verb and help. The module is `cli.accounts_<verb>`, with `arguments(parser)` and `main(args) -> int`."""
 

@@ -78,6 +78,14 @@ def test_another_owner_under_an_old_alias_starts_clean(book: AccountBook, store:
     assert len(book.all()) == 1
 
 
+def test_what_a_request_left_behind_a_removed_account_is_not_inherited(book: AccountBook, store: Store) -> None:
+    book.save("anthropic", "work", key("old"), "add")
+    book.remove("anthropic/work")
+    store.save_cooldown(cooldown("anthropic/work")).result(5)
+    book.save("anthropic", "work", key("new"), "add")
+    assert store.cooldowns() == []
+
+
 def test_new_tokens_of_an_account_end_a_refusal_but_no_limit(book: AccountBook, store: Store) -> None:
     saved = book.save("codex", "me", login("a1", "r1"), "login")
     for row in (cooldown("codex/me"), CooldownRow("codex/me", "gpt", 2e9, 1.0, 2e9, "AuthFailure: expired")):

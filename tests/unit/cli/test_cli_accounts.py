@@ -270,6 +270,44 @@ def test_export_asks_and_writes_a_private_new_file(run: Run, home: Path, tmp_pat
     assert json.loads(run("export", "work", "--yes")[1])["accounts"] == [account]
 
 
+def test_what_was_exported_is_restored_elsewhere(
+    run: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("add", "anthropic", "--alias", "work", "--models", "a*,b*", "--weight", "2", stdin=KEY)
+    store = Store.open(home)
+    login = Credential("oauth", Secret("CANARY-a"), Secret("CANARY-r"), 2e9, {"email": "me@x"}, {"client_id": "c"})
+    AccountBook(store, Vault.open(home)).save("codex", "me", login, "login")
+    store.close()
+    run("export", "--yes", "--output", str(tmp_path / "moved.json"))
+    before = accounts(home)
+    monkeypatch.setenv("BALANCER_HOME", str(tmp_path / "elsewhere"))
+
+    assert run("restore", str(tmp_path / "moved.json"))[0] == 1
+    assert run("restore", str(tmp_path / "moved.json"), "--yes")[0] == 0
+    after = accounts(tmp_path / "elsewhere")
+    told = [{name: (a.credential, a.settings, a.source) for name, a in found.items()} for found in (before, after)]
+    assert told[0] == told[1]
+    code, out, _ = run("restore", str(tmp_path / "moved.json"), "--yes")
+    assert (code, out.count("stored anew")) == (0, 2)
+    assert len(accounts(tmp_path / "elsewhere")) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["nonsense", "[]", '{"format": "other", "accounts": []}',
+     '{"format": "mitm-balancer-accounts-1", "accounts": [{"provider": "openai", "secret": "CANARY"}]}',
+     '{"format": "mitm-balancer-accounts-1", "accounts": [{"provider": "openai", "alias": "a", "kind": "api", '
+     '"secret": "CANARY\\nx", "refresh": null, "expires_at": null, "identity": {}, "extra": {}, "settings": {}, '
+     '"source": "add"}]}'],
+    ids=["text", "list", "format", "incomplete", "header"],
+)  # fmt: skip
+def test_what_is_no_export_stores_nothing(run: Run, home: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "file").write_text(text)
+    assert run("restore", str(tmp_path / "file"), "--yes")[0] == 1
+    assert run("restore", str(tmp_path / "nowhere"), "--yes")[0] == 1
+    assert not (home / "balancer.sqlite").exists() or accounts(home) == {}
+
+
 def test_looking_makes_no_home(run: Run, home: Path) -> None:
     assert run("list")[0] == 0
     assert run("remove", "x", "--yes")[0] == 1
