@@ -39,7 +39,7 @@ def _run(priority: Priority, health: Health) -> float:
         priority.taken(chosen.name)
         priority.around.known.vitals.ended(chosen.name, "m", SUCCESS, 0.5, now)
         health.record(chosen.name, "m", SUCCESS, now)
-        priority.served(chosen.name)
+        priority.served(chosen.name, "m", health, now)
     return (time.perf_counter() - begun) / ROUNDS * 1e6
 
 

@@ -67,9 +67,13 @@ async def test_a_full_queue_is_told_at_once_in_the_providers_shape(fake: FakePro
 
 
 async def test_a_session_stays_where_it_is_over_restarts(fake: FakeProvider, tmp_path: Path) -> None:
-    """It moved when its account was limited; when that one is back, new sessions go there and this one does not."""
+    """It moved when its account was limited; when that one is back, new sessions go there and this one does not.
+
+    (With a strategy that spreads: the others stay on the account in use, over restarts too.)
+    """
     fake.play("anthropic0", steps.rate_limited(retry_after=1))
-    text = config(*accounts_of(fake, "anthropic", 2), policy={"hold_ms": 0})
+    spread = {"strategy": "round-robin"}
+    text = config(*accounts_of(fake, "anthropic", 2), policy={"hold_ms": 0}, priority=spread)
     async with start_proxy(tmp_path, text, fake=fake) as proxy:
         assert await served(proxy, "moved") == "anthropic1"
         await proxy.stop()

@@ -6,6 +6,8 @@ import argparse
 import sys
 import time
 
+from sim.compare import PAGE, compare, markdown, page
+from sim.profiles import PROFILES
 from sim.report import table
 from sim.run import Failed, simulate_all
 from sim.scenarios import SCENARIOS
@@ -21,12 +23,26 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--scenario", choices=list(SCENARIOS), default="", help="all seeds in this one")
     parser.add_argument("--strategy", choices=[*STRATEGIES, "all"], default="priority")
+    parser.add_argument("--strategies", action="store_true", help=f"compare them, and write {PAGE.name}")
     parser.add_argument("--days", type=float, help="virtual days before the faults stop")
     return parser.parse_args()
 
 
+def strategies() -> int:
+    """The comparison: on the page, and here."""
+    began = time.perf_counter()
+    tables = compare()
+    PAGE.write_text(page(tables))
+    for name, found in tables.items():
+        print(f"{PROFILES[name].title}\n{markdown(found)}\n")
+    print(f"{PAGE.name} is written, {time.perf_counter() - began:.0f} s")
+    return 0
+
+
 def main() -> int:
     args = arguments()
+    if args.strategies:
+        return strategies()
     seeds = range(args.first, args.first + args.seeds) if args.seed is None else range(args.seed, args.seed + 1)
     began = time.perf_counter()
     steps = 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sim.loop import Steps, Task
 from sim.process import End
+from sim.prompts import Conversation
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -34,31 +35,71 @@ class Habit:
     """Share of requests whose client hangs up in the middle."""
     parallel: int
     """Most requests of a turn that are under way together."""
+    steps: int = 1
+    """Of a turn, on average: a question, then results of tools."""
+    counts: bool = False
+    """Whether its prompts are counted, and each stretch of work is a conversation of its own."""
 
 
-def agent(world: World, session: int, habit: Habit, rng: Random) -> Steps[None]:
-    """One session: stretches of turns, then a rest."""
+STRETCHES = 1000
+"""More than anybody works: session numbers are those of the agent times this, plus that of the stretch."""
+
+SMALL = 4000
+"""Tokens that an agent's small questions have."""
+
+TOOL = 4.0
+"""Seconds that a tool takes, on average."""
+
+
+def agent(world: World, number: int, habit: Habit, rng: Random) -> Steps[None]:
+    """One who works: stretches of turns, then a rest."""
+    stretch = 0
     while not world.over:
+        session = number * STRETCHES + stretch if habit.counts else number
+        stretch = (stretch + 1) % STRETCHES
+        talk = Conversation() if habit.counts else None
         model = rng.choice(habit.models)
         for _ in range(rng.randint(1, 2 * habit.turns)):
             for _ in range(rng.randint(0, habit.parallel - 1)):
-                Task(world.loop, turn(world, session, habit, "haiku", rng), delay=rng.random())
-            yield from turn(world, session, habit, model, rng)
+                small = Ask(session, "haiku", SMALL if habit.counts else 0)
+                Task(world.loop, request(world, habit, small, rng), delay=rng.random())
+            yield from turn(world, session, habit, model, talk, rng)
             if world.over:
                 return
             yield rng.expovariate(1 / habit.think)
         yield rng.expovariate(1 / habit.rest)
 
 
-def turn(world: World, session: int, habit: Habit, model: str, rng: Random) -> Steps[None]:
+def turn(world: World, session: int, habit: Habit, model: str, talk: Conversation | None, rng: Random) -> Steps[None]:
+    """A question, and what the agent does until it has its answer."""
+    for step in range(1 if habit.steps == 1 else rng.randint(1, 2 * habit.steps - 1)):
+        if step:
+            yield rng.expovariate(1 / TOOL)
+        prompt = 0 if talk is None else talk.grows(rng)
+        yield from request(world, habit, Ask(session, model, prompt, begins=step == 0), rng)
+        if world.over:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What an agent wants to send."""
+
+    session: int
+    model: str
+    prompt: int = 0
+    begins: bool = True
+
+
+def request(world: World, habit: Habit, ask: Ask, rng: Random) -> Steps[None]:
     """One request, and what the client does when it fails."""
     stream = rng.random() < 0.85
     bad = rng.random() < world.request_faults
     retries = 0
     while True:
         gives_up = rng.uniform(0.2, 20) if rng.random() < habit.impatience else None
-        request = world.request(habit.provider, model, stream, bad, session)
-        end = yield from world.ask(session, request, gives_up)
+        made = world.request(habit.provider, ask.model, stream, bad, ask.session, ask.prompt, ask.begins)
+        end = yield from world.ask(ask.session, made, gives_up)
         again = _again(end, retries, rng)
         if again is None or world.over:
             return

@@ -48,6 +48,7 @@ class Disk:
     rows: dict[tuple[str, str], CooldownRow] = field(default_factory=dict)
     in_use: dict[str, dict[str, str]] = field(default_factory=dict)
     """Provider -> its accounts in use."""
+    bindings: dict[str, tuple[str, float]] = field(default_factory=dict)
     _waiting: list[Timer] = field(default_factory=list)
 
     def save(self, row: CooldownRow) -> None:

@@ -58,5 +58,9 @@ class Plan:
     """An error event instead of the first meaningful one."""
     windows: tuple[Window, ...] = ()
     """What a success says about the account's quota."""
+    fresh: int = 0
+    """Tokens of the prompt that no cache held."""
+    lost: int = 0
+    """Of these, those that lie warm at another account."""
     worked: bool = False
     """The provider worked on it, so it may bill."""

@@ -25,6 +25,7 @@ from mitm_balancer.core.priority import Circumstances, Priority, TargetInfo
 from mitm_balancer.core.scope import ScopeLearner
 from mitm_balancer.core.session import Bindings, SessionKeys, Tie
 from mitm_balancer.core.strategies import Known
+from mitm_balancer.core.switching import CACHE_LIFE
 from mitm_balancer.core.verdict import SUCCESS, Outcome, Scope, Sent, Verdict
 from mitm_balancer.core.vitals import Vitals
 from mitm_balancer.providers.classify import classify, classify_event
@@ -65,6 +66,10 @@ class Request:
     stream: bool
     bad: bool = False
     session: int = -1
+    prompt: int = 0
+    """Tokens; 0: nobody counts them."""
+    begins: bool = True
+    """The first request of a turn."""
 
 
 @dataclass(slots=True)
@@ -77,6 +82,11 @@ class End:
     attempts: int = 0
     wait: float = 0.0
     ambiguous: int = 0
+    fresh: int = 0
+    lost: int = 0
+    """As in `Plan`."""
+    switched: bool = False
+    """The session's account was left."""
 
 
 @dataclass(slots=True)
@@ -104,6 +114,7 @@ class Process:
         crash: Callable[[], bool],
         disabled: Set[str] = frozenset(),
         concurrency: int = 8,
+        leave_at: float = 95.0,
     ) -> None:
         self.machine, self.disk, self.watch, self.rng = machine, disk, watch, rng
         self.policy, self.strategy, self._crash = policy, strategy, crash
@@ -114,9 +125,11 @@ class Process:
         changes = Changes()
         limits = {name: concurrency for provider in providers.values() for name in provider.accounts}
         self.admission = Admission(limits=limits, changes=changes)
-        known = Known(Evidence(changes), Vitals(changes=changes), self.admission)
+        known = Known(Evidence(changes), Vitals(changes=changes), self.admission, leave_at=leave_at)
         self.around = Circumstances(known, States(changes))
         self.bindings = Bindings()
+        away = machine.wall() - machine.monotonic()
+        self.bindings.restore(((k, name, at - away) for k, (name, at) in disk.bindings.items()), machine.monotonic())
         self.health = Health(rng, BreakerPolicy(success_threshold=2), changes)
         self.scope = ScopeLearner()
         self.patience = Patience()
@@ -174,7 +187,8 @@ class Process:
         bell = Bell(self.machine.loop)
         session = f"{request.provider}/{request.session}" if request.session >= 0 else ""
         if session:
-            dispatch.tie = Tie(self.bindings, SessionKeys(session))
+            dispatch.tie = Tie(self.bindings, SessionKeys(session), self._keep)
+            dispatch.tie.begins_turn = lambda: request.begins
         dispatch.seat = Seat(self.admission, session=session, interactive=request.stream, wake=bell.ring)
         try:
             return (yield from self._attempts(request, pool, seen, dispatch, bell))
@@ -204,14 +218,16 @@ class Process:
             else:
                 plan = yield from self._attempt(request, pool, seen, dispatch, step)
                 if plan is not None:
-                    return (yield from self._relay(plan, pool, seen, dispatch, step))
+                    end = yield from self._relay(plan, pool, seen, dispatch, step)
+                    self._remember(request, end, dispatch)
+                    return end
 
     def _attempt(
         self, request: Request, pool: Pool, seen: Seen, dispatch: Dispatch, step: Attempt
     ) -> Steps[Plan | None]:
         """proxy.attempt.attempt, then dispatch.ended. Returns the plan of a success."""
         name, now = step.target.name, self.machine.loop.now
-        plan = pool.provider.receive(name, request.model, request.stream, request.bad, now)
+        plan = pool.provider.receive(name, request, now)
         outcome, kind = yield from self._outcome(plan, request, pool, dispatch)
         before = self._block(name, seen)
         dispatch.ended(outcome, self.machine.monotonic())
@@ -260,7 +276,8 @@ class Process:
         """The committed answer to its end; nothing is asked of the dispatcher any more, and it would say no (P4)."""
         self.watch.stepped(seen, dispatch.next(self.machine.monotonic()))
         self._state(step.target.name, plan, pool)
-        end = End("served", step.target.name, len(seen.tries), 0.0, sum(t.unanswered for t in seen.tries))
+        unanswered = sum(t.unanswered for t in seen.tries)
+        end = End("served", step.target.name, len(seen.tries), 0.0, unanswered, plan.fresh, plan.lost)
         if plan.cut is not None and plan.cut >= plan.first:
             yield max(0.0, plan.cut - plan.first)
             self._learn(step.target.name, dispatch)
@@ -281,6 +298,17 @@ class Process:
         outcome = Outcome(Verdict.INTERRUPTED_EXECUTION, "body", Scope.ACCOUNT)
         if cooldown := self.health.record(name, dispatch.model, outcome, self.machine.monotonic()):
             self._save(cooldown)
+
+    def _remember(self, request: Request, end: End, dispatch: Dispatch) -> None:
+        """proxy.caching.remember"""
+        end.switched = dispatch.switch is not None
+        if dispatch.tie is not None and request.prompt:
+            now = self.machine.monotonic()
+            dispatch.tie.used(end.account, request.model, request.prompt, CACHE_LIFE, now)
+
+    def _keep(self, key: str, account: str) -> None:
+        """remembering.sessions"""
+        self.disk.bindings[key] = (account, self.machine.wall())
 
     def _stopped(self, stop: Stop, seen: Seen) -> End:
         last = seen.tries[-1] if seen.tries else None

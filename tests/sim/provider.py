@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from random import Random
+from typing import TYPE_CHECKING
 
 from mitm_balancer.core.verdict import Sent
 from mitm_balancer.providers.limits import Window
 from sim.faults import CREDENTIALS, Episode, Fault, Weather
 from sim.plan import Kind, Plan
+from sim.prompts import PromptCaches, weight
 from sim.quota import Quota
 from sim.voices import STATUSES, UsedUp, Voice
+
+if TYPE_CHECKING:
+    from sim.process import Request
 
 NEVER = 1e9
 """Seconds: longer than anybody waits."""
@@ -35,13 +41,17 @@ class SimProvider:
     peace: float
     """When all faults stop and the quotas are lifted."""
     received: int = 0
+    caches: PromptCaches = field(default_factory=PromptCaches)
+    work: Counter[str] = field(default_factory=Counter)
+    """Units that each account has served."""
 
     @property
     def name(self) -> str:
         return self.voice.provider.name
 
-    def receive(self, account: str, model: str, stream: bool, bad: bool, now: float) -> Plan:
-        """What becomes of this attempt. `bad`: the request itself is at fault."""
+    def receive(self, account: str, request: Request, now: float) -> Plan:
+        """What becomes of this attempt."""
+        model, stream = request.model, request.stream
         self.received += 1
         head = self._latency()
         fault = self._fault(account, model, now)
@@ -49,15 +59,22 @@ class SimProvider:
             return plan
         if fault is Fault.SLOW:
             head *= self.rng.uniform(5, 60)
-        if bad:
+        if request.bad:
             return self._error(Kind.REQUEST, head, model, now)
         quota = self.accounts[account]
         if now < self.peace and (refusing := quota.refusing(model, now)):
             used_up = [UsedUp(w.name, self.epoch + w.reset, w.model) for w in refusing]
             return self.voice.used_up(used_up, min(head, 0.5), self.epoch + now, self.rng)
+        asked = (request.session, model, request.prompt, now)
+        warm, best = self.caches.warm(account, *asked), self.caches.best(*asked)
+        units = COST[model] * weight(request.prompt, warm)
         if now < self.peace:
-            quota.spend(COST[model], model, now)
-        return self._served(fault, head, stream, quota.stated(now) if now < self.peace else ())
+            quota.spend(units, model, now)
+        self.work[account] += round(1000 * units)
+        if request.prompt:
+            self.caches.keep(account, *asked)
+        plan = self._served(fault, head, stream, quota.stated(now) if now < self.peace else ())
+        return replace(plan, fresh=request.prompt - warm, lost=max(0, best - warm))
 
     def could_serve(self, account: str, model: str, now: float) -> bool:
         """The truth: no episode touches it, and there is quota left."""

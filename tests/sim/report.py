@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -31,10 +31,29 @@ class Numbers:
     wasted: float = 0.0
     """Units of quota: of all windows that reset, and what of them was never used."""
     virtual_days: float = 0.0
+    prompt: int = 0
+    """Tokens of all prompts that were answered, where they are counted."""
+    fresh: int = 0
+    """Of these, what no cache held."""
+    cold_switches: int = 0
+    cold: int = 0
+    """Answers for which another account had more in its cache, and how many tokens more."""
+    blocked: float = 0.0
+    """Seconds that clients were told to wait because all accounts are out."""
+    evenness: float = 0.0
+    """Jain's index of the work of the accounts, weighed by the work of their provider; a sum over simulations."""
+    worst: float = 0.0
+    """The largest share of its requests that a session lost; a sum over simulations."""
 
     def add(self, other: Numbers) -> None:
         for field in dataclasses.fields(self):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+
+def jain(shares: Sequence[float]) -> float:
+    """1: all have the same; 1/n: one has all."""
+    squares = sum(share * share for share in shares)
+    return sum(shares) ** 2 / (len(shares) * squares) if squares else 1.0
 
 
 _COLUMNS = (

@@ -12,6 +12,10 @@ from sim.quota import DAY, HOUR, Quota, per_minute, subscription
 
 CLEAR = Weather()
 
+ALL_KINDS = (("opus",), ("sonnet",), ("opus", "sonnet", "haiku"))
+MOSTLY_SMALL = (("sonnet",), ("sonnet", "haiku"), ("opus", "sonnet", "sonnet", "sonnet"))
+"""Of these an agent takes one per stretch of work."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
@@ -31,6 +35,10 @@ class Scenario:
     """Hours between stretches of work."""
     agents: tuple[int, int] = (2, 4)
     parallel: int = 1
+    steps: int = 1
+    turns: tuple[int, int] = (5, 40)
+    counts: bool = False
+    """Prompts are counted, conversations end with a stretch of work."""
     impatience: float = 0.03
     """Share of requests whose client hangs up after some seconds."""
     keys: float = 0.3
@@ -81,10 +89,11 @@ def draw_accounts(scenario: Scenario, provider: str, rng: Random) -> dict[str, Q
     """The accounts of one provider in the operator's order."""
     make, share = (subscription, 1.0) if provider == "anthropic" else (per_minute, 20.0)
     count = rng.randint(*scenario.accounts)
-    return {
-        f"{provider}/{'abcdefgh'[n]}": make(share * scenario.scarce * rng.uniform(0.5, 1.5), rng.uniform(-7 * DAY, 0.0))
-        for n in range(count)
-    }
+    accounts = {}
+    for letter in "abcdefghijklmnop"[:count]:
+        generous = share * scenario.scarce * rng.uniform(0.5, 1.5)
+        accounts[f"{provider}/{letter}"] = make(generous, rng.uniform(-7 * DAY, 0.0))
+    return accounts
 
 
 def draw_habits(scenario: Scenario, rng: Random) -> list[Habit]:
@@ -92,8 +101,13 @@ def draw_habits(scenario: Scenario, rng: Random) -> list[Habit]:
     habits = []
     for _ in range(rng.randint(*scenario.agents)):
         provider = "openai" if rng.random() < scenario.keys else "anthropic"
-        models = rng.choice((("opus",), ("sonnet",), ("opus", "sonnet", "haiku")))
+        models = rng.choice(MOSTLY_SMALL if scenario.counts else ALL_KINDS)
         think, rest = scenario.think * rng.uniform(0.3, 2), scenario.rest * rng.uniform(0.3, 2) * HOUR
-        turns = rng.randint(5, 40)
-        habits.append(Habit(provider, models, think, turns, rest, scenario.impatience, scenario.parallel))
+        turns = rng.randint(*scenario.turns)
+        habits.append(
+            Habit(
+                provider, models, think, turns, rest, scenario.impatience, scenario.parallel, scenario.steps,
+                scenario.counts,
+            )
+        )  # fmt: skip
     return habits

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
+from mitm_balancer.core.dispatch import DispatchPolicy
 from mitm_balancer.core.health import JITTER_MAX
 from sim import promises
 from sim.agents import agent
@@ -13,8 +15,8 @@ from sim.machine import EPOCH, Disk, Machine
 from sim.process import Crashed, End, HungUp, Process, Request
 from sim.provider import SimProvider
 from sim.quota import DAY, HOUR
-from sim.report import Numbers
-from sim.scenarios import SCENARIOS, draw_accounts, draw_habits, draw_policy
+from sim.report import Numbers, jain
+from sim.scenarios import SCENARIOS, Scenario, draw_accounts, draw_habits, draw_policy
 from sim.seen import Seen
 from sim.voices import Anthropic, OpenAI
 from sim.watch import Watch
@@ -22,6 +24,9 @@ from sim.watch import Watch
 MODELS = ("opus", "sonnet", "haiku")
 JUMPS = (-90_000.0, -3700.0, -300.0, -30.0, 5.0, 90.0, 4000.0, 90_000.0)
 """Seconds by which somebody sets the wall clock."""
+
+OFTEN = 20
+"""Requests of a session from which its share of lost ones means something."""
 
 LONG = HOUR
 """Seconds: what is left of shorter windows is nobody's loss."""
@@ -33,9 +38,15 @@ CURED = (Fault.AUTH, Fault.FORBIDDEN, Fault.NO_MONEY)
 class World:
     """Raises `promises.Broken` from `run` when a promise is."""
 
-    def __init__(self, seed: int, scenario: str, strategy: str = "priority", *, days: float | None = None) -> None:
-        self.rng = rng = Random(f"{seed}/{scenario}")
-        self.scenario = SCENARIOS[scenario]
+    def __init__(
+        self, seed: int, scenario: str | Scenario, strategy: str = "priority", *,
+        days: float | None = None, leave_at: float = 95.0,
+    ) -> None:  # fmt: skip
+        """A scenario by its name draws a policy from the seed; one that is given works with the defaults."""
+        self._named = named = isinstance(scenario, str)
+        self._seed = seed
+        self.rng = rng = Random(f"{seed}/{scenario if named else ''}")
+        self.scenario = SCENARIOS[scenario] if isinstance(scenario, str) else scenario
         self.peace = (days or self.scenario.days) * DAY
         self.request_faults = self.scenario.weather.request_faults
         self.over = False
@@ -45,20 +56,25 @@ class World:
         self.watch = Watch(self.machine)
         self.disk = Disk(self.loop, self.watch.written)
         self.strategy = strategy
-        self.policy = draw_policy(rng)
-        self._concurrency = rng.choice((8, 8, 2))
+        self.leave_at = leave_at
+        self.policy = draw_policy(rng) if named else DispatchPolicy()
+        self._concurrency = rng.choice((8, 8, 2)) if named else 8
         self.providers = {p.name: p for p in (self._provider(Anthropic()), self._provider(OpenAI()))}
         self.process: Process | None = None
         self._requests = 0
         self._asking: dict[int, Task] = {}
         self._last: dict[int, str] = {}
+        self._asked: Counter[int] = Counter()
+        self._lost: Counter[int] = Counter()
         self._disabled: set[str] = set()
 
     def run(self) -> Numbers:
         """All of it."""
         self._start()
         for session, habit in enumerate(draw_habits(self.scenario, self.rng)):
-            Task(self.loop, agent(self, session, habit, self.rng), delay=self.rng.uniform(0, 3600))
+            # With a life of its own, everybody works alike whatever is decided: strategies can be compared.
+            rng = self.rng if self._named else Random(f"{self._seed}/{session}")
+            Task(self.loop, agent(self, session, habit, rng), delay=rng.uniform(0, 3600))
         Task(self.loop, self._mishaps())
         for provider in self.providers.values():
             for episode in provider.episodes:
@@ -71,9 +87,12 @@ class World:
 
     # -- what agents do -------------------------------------------------------------------------------------------
 
-    def request(self, provider: str, model: str, stream: bool, bad: bool, session: int = -1) -> Request:
+    def request(
+        self, provider: str, model: str, stream: bool, bad: bool,
+        session: int = -1, prompt: int = 0, begins: bool = True,
+    ) -> Request:  # fmt: skip
         self._requests += 1
-        return Request(self._requests, provider, model, stream, bad, session)
+        return Request(self._requests, provider, model, stream, bad, session, prompt, begins)
 
     def ask(self, session: int, request: Request, gives_up: float | None = None) -> Steps[End]:
         """Send it to the process, whichever runs. `gives_up`: the client hangs up after so many seconds."""
@@ -99,14 +118,21 @@ class World:
     def _counted(self, session: int, request: Request, end: End) -> None:
         numbers = self.numbers
         numbers.requests += 1
+        self._asked[session] += 1
         numbers.ambiguous += end.ambiguous
         numbers.gone += end.how == "gone"
         if end.how in ("served", "cut"):
             numbers.served += end.how == "served"
             numbers.switches += self._last.get(session, end.account) != end.account
             self._last[session] = end.account
+            numbers.prompt += request.prompt
+            numbers.fresh += end.fresh
+            numbers.cold_switches += end.lost > 0
+            numbers.cold += end.lost
         if end.how in ("cut", "crashed", "exhausted", "empty", "overloaded", "failed"):
             numbers.lost += 1
+            numbers.blocked += end.wait if end.how == "exhausted" else 0.0
+            self._lost[session] += 1
             provider, now = self.providers[request.provider], self.loop.now
             numbers.avoidable += any(
                 name not in self._disabled and provider.could_serve(name, request.model, now)
@@ -119,7 +145,7 @@ class World:
         self.process = Process(
             self.machine, self.disk, self.watch, self.rng, self.providers,
             strategy=self.strategy, policy=self.policy, crash=self._dies_now, disabled=self._disabled,
-            concurrency=self._concurrency,
+            concurrency=self._concurrency, leave_at=self.leave_at,
         )  # fmt: skip
 
     def _dies_now(self) -> bool:
@@ -235,8 +261,13 @@ class World:
 
     def _count(self) -> None:
         self.numbers.steps = self.watch.steps
+        often = [self._lost[s] / asked for s, asked in self._asked.items() if asked >= OFTEN]
+        self.numbers.worst = max(often, default=0.0)
         for provider in self.providers.values():
             self.numbers.attempts += provider.received
+            self.numbers.evenness += jain([provider.work[name] for name in provider.accounts]) * (
+                sum(provider.work.values()) / max(1, sum(sum(p.work.values()) for p in self.providers.values()))
+            )
             for quota in provider.accounts.values():
                 for window in quota.windows:
                     if window.length < LONG:

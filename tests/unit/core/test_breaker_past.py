@@ -95,6 +95,7 @@ def test_proof_that_comes_late_is_none() -> None:
         health.record("a", "m", REFUSED, now)
         health.record("b", "m", OK, now + PROOF + 1)
         now += PROOF + 2
+    assert health.breaker_state("a", now) == "closed"
     for _ in range(20):
         health.record("a", "m", REFUSED, now)
         health.record("a", "m", OK, now)

@@ -91,6 +91,10 @@ def test_nobody_waits_where_no_work_is_taken_over() -> None:
     assert {world.start(f"s{n}").name for n in range(6)} == {"a"}
     world.bindings.bind("there", "b", world.now)
     assert {world.start("there").name for _ in range(2)} == {"b"}
+    world = SeatedWorld("ab", each=2)
+    served = world.start("s0")
+    served.dispatch.ended(OK, world.now)
+    assert [world.start(f"s{n}").name for n in range(1, 4)] == ["a", "b", "b"], "the first is full, and not left"
     for strategy in ("round-robin", "weighted", "least-loaded"):
         world = SeatedWorld("abc", strategy)
         names = [world.start(f"s{n}").name for n in range(12)]

@@ -155,6 +155,7 @@ def test_a_session_that_was_cut_short_goes_elsewhere_once_and_stays() -> None:
     dispatch = world.dispatch("s")
     dispatch.prefer = "a"
     assert world.drive(dispatch, {"b": [OK]}).tried == "b"
+    world.now += SHUNNED
     assert world.run("s", {"b": [OK]}).tried == "b"
 
 
