@@ -329,7 +329,7 @@ class Process:
             raise Crashed
 
     def _save(self, cooldown: Cooldown) -> None:
-        """recording.StoreRecorder.cooldown"""
+        """recording.Recording.cooldown"""
         row = stored(cooldown, self.machine.wall())
         self._known.note(row)
         self.disk.save(row)
