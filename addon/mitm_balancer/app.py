@@ -136,6 +136,8 @@ class App:
         self._config_stamp = self._stamp()
         self._started = time.time()
         self._told: dict[str, Any] = {}
+        self._in_force: dict[str, Any] = {}
+        """What counts now, for the status."""
         self._next_beat = 0.0
         # One journal for all that an order depends on: a decision reads one list of what has changed.
         changes = Changes()
@@ -274,7 +276,13 @@ class App:
             if problem not in self._account_problems:
                 logger.warning("mitm-balancer: %s", problem)
         self._account_problems = problems
-        self.merged, self.effective = merged, overrides.apply(merged, self.operator.settings())
+        settings = self.operator.settings()
+        self.merged, self.effective = merged, overrides.apply(merged, settings)
+        self._in_force = {
+            "balancing": self.effective.balancing,
+            "strategy": self.effective.priority.strategy,
+            "overrides": overrides.told(merged, settings),
+        }
         if self.store is not None and (row := roster_row.row(merged)) != self._roster:
             # Only news: two proxies of one home would go on waking each other.
             self._roster = row
@@ -429,7 +437,7 @@ class App:
             self._in_use.save_if_changed(self.runtime.pools, self._choices.obeyed)
             await self._renewals.tick(self._at_rest)
             self._tell_state()
-            self._publisher.publish_if_changed(self._in_force())
+            self._publisher.publish_if_changed(self._in_force)
             await asyncio.sleep(WATCH_INTERVAL)
 
     # -- the rest -----------------------------------------------------------------------------------------------
@@ -464,15 +472,6 @@ class App:
         if self.store is not None and (told != self._told or time.monotonic() >= self._next_beat):
             self._told, self._next_beat = told, time.monotonic() + HEARTBEAT
             self.store.put_state("proxy", state, soon=True)
-
-    def _in_force(self) -> dict[str, Any]:
-        """What counts now, for the status."""
-        counts = self.effective
-        return {
-            "balancing": counts.balancing,
-            "strategy": counts.priority.strategy,
-            "overrides": overrides.told(self.merged, self.operator.settings()),
-        }
 
     def _restore_activity(self) -> None:
         before = self.store.get_state(LIVE) if self.store is not None else None
