@@ -180,7 +180,7 @@ def bare_environment(folder: Path) -> dict[str, str]:
     user.mkdir(exist_ok=True)
     # PYTHONPATH: the code of this checkout, also where the commands belong to another one.
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    return kept | {"HOME": str(user), "PYTHONUNBUFFERED": "1"}
+    return kept | {"HOME": str(user), "PYTHONUNBUFFERED": "1", "BALANCER_VAULT": "file"}
 
 
 def _command(how: How, home: Path) -> list[str]:
