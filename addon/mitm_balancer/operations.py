@@ -92,7 +92,7 @@ def resume(board: Board, target: str) -> Report:
     if not before:
         return Report("resume", (f"{named.name} was not stopped",), named.name, warnings=warnings)
     board.add_event(EventType.OPERATOR_RESUMED, named.name, f"no longer {before}: resumed by the operator")
-    lines = (f"{named.name} is in service again (it was {before})",)
+    lines = (f"{named.name} is no longer {before}",)
     return Report("resume", lines, named.name, (named.name,), warnings)
 
 

@@ -53,8 +53,15 @@ class Publisher:
             "concurrency_limit": admission.policy.concurrency_limit,
             "queue_limit": admission.policy.queue_limit,
             "sockets": len(self._runtime.sockets),
+            "next": self._next_ones(),
             "accounts": self.accounts(),
         }
+
+    def _next_ones(self) -> dict[str, str]:
+        """Provider -> the account that a new conversation of its clients goes to now."""
+        health, clock = self._runtime.health, self._runtime.clock()
+        picks = {name: pool.priority.select("", health, clock).chosen for name, pool in self._runtime.pools.items()}
+        return {name: chosen.name for name, chosen in picks.items() if chosen is not None}
 
     def accounts(self) -> dict[str, dict[str, Any]]:
         """By name."""

@@ -170,6 +170,9 @@ async def test_status_and_inspect_show_what_runs_and_what_failed(fake: FakeProvi
     fake.play("anthropic0", steps.rate_limited(retry_after=3600))
     fake.play("anthropic1", steps.ok(events=80, gap=0.1))
     proxy = await known(await launch(config(*accounts_of(fake, "anthropic", 2))))
+    async with asyncio.timeout(10):  # before any request: who would serve
+        while "anthropic/anthropic0 · " not in (await cli(proxy, "status", "--line")).out:
+            await asyncio.sleep(0.2)
     running = asyncio.ensure_future(ask(proxy))
     await fake.until(lambda: fake.ledger.of("anthropic1"))
 
@@ -179,6 +182,7 @@ async def test_status_and_inspect_show_what_runs_and_what_failed(fake: FakeProvi
     assert not running.done()
     assert (first["state"], second["state"]) == ("cooling", "ready")
     assert (first["in_flight"], second["in_flight"], status["proxy"]["running"]) == (0, 1, 1)
+    assert (first["active"], second["active"]) == (False, True)
     assert told(await running) == ("anthropic1", 2)
 
     await asyncio.sleep(1.5)

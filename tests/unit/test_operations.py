@@ -100,6 +100,7 @@ def test_resume_ends_what_was_set_there_and_tells_what_still_holds(board: Memory
 
     report = operations.resume(board, "anthropic/a")
     assert set_flags(board) == {"anthropic": ["paused"]}
+    assert report.lines == ("anthropic/a is no longer drained",)
     assert report.warnings == ("anthropic/a is still paused: balancer resume anthropic",)
 
     operations.set_state(board, "pause", "anthropic/b")

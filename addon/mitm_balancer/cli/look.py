@@ -40,6 +40,8 @@ def take(args: argparse.Namespace, home: Path, store: Store | None) -> Picture:
     doings = _table(live or before, "accounts")
     if proxy is None:  # what ran is over; what was last used, and what went wrong, is still true
         doings = {name: {k: v for k, v in told.items() if k in _LASTING} for name, told in doings.items()}
+    # Until it has published: the accounts that served last.
+    active = live.get("next") or state.get("active") or {}
     return Picture(
         at=now,
         home=str(home),
@@ -58,6 +60,7 @@ def take(args: argparse.Namespace, home: Path, store: Store | None) -> Picture:
                 cooling.get(spec.name, ()),
                 usage.get(spec.name, UsagePicture()),
                 state,
+                active,
                 doings.get(spec.name, {}),
             )
             for spec in counts.accounts
@@ -130,6 +133,7 @@ def _account(
     cooldowns: tuple[Cooldown, ...],
     usage: UsagePicture,
     state: Mapping[str, Any],
+    active: Mapping[str, Any],
     doings: Mapping[str, Any],
 ) -> AccountPicture:
     problem = known.unusable.get(spec.name) or str((state.get("credential_problems") or {}).get(spec.name, ""))
@@ -138,7 +142,7 @@ def _account(
         provider=spec.provider,
         alias=spec.alias,
         state=_word(spec, flags, problem, cooldowns, str(doings.get("breaker", "closed"))),
-        active=(state.get("active") or {}).get(spec.provider) == spec.name,
+        active=active.get(spec.provider) == spec.name,
         priority=spec.priority,
         stored=isinstance(spec.credential, Stored),
         problem=problem,

@@ -68,7 +68,8 @@ def _of(spec: AccountSpec, runtime: Runtime, board: Board, cooling: list[Cooldow
     clock = runtime.clock()
     state, why = _state(spec, runtime, board, cooling)
     told = [_told(cooldown, clock) for cooldown in sorted(cooling, key=lambda c: c.model)]
-    active = pool is not None and pool.priority.active == spec.name
+    chosen = pool.priority.select("", runtime.health, clock).chosen if pool is not None else None
+    active = chosen is not None and chosen.name == spec.name
     return Standing(spec.name, state, active, runtime.admission.running(spec.name), "; ".join([*why, *told]))
 
 
