@@ -88,3 +88,10 @@ class Publisher:
             self._count_at = clock + COUNT_SESSIONS_EVERY
             self._sessions = self._runtime.sessions.bindings.counts(clock)
         return self._sessions
+
+
+def restore_activity(activity: Activity, store: Store | None) -> None:
+    """What an earlier process published last. Reads the store: blocks."""
+    before = store.get_state(LIVE) if store is not None else None
+    accounts = (before or {}).get("accounts")
+    activity.restore(accounts if isinstance(accounts, dict) else {})

@@ -10,28 +10,28 @@ from pathlib import Path
 import pytest
 
 from mitm_balancer import operations
-from mitm_balancer.app import App
-from mitm_balancer.config import parse
+from mitm_balancer.app import App, compose
 from mitm_balancer.core.health import Cooldown
 from mitm_balancer.core.verdict import Verdict
 from mitm_balancer.proxy.addon import Settings
 from mitm_balancer.store import Store
 from mitm_balancer.store.asks import ask, replied
 
-CONFIG = parse(
-    """\
+CONFIG = """\
 version: 1
 accounts:
 - {provider: anthropic, alias: a, credential: x}
 - {provider: anthropic, alias: b, credential: y}
-""",
-    "c.yaml",
-)
+"""
 
 
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[App]:
-    app = App(tmp_path / "home", Settings("", str(tmp_path / "home")), CONFIG)
+    home = tmp_path / "home"
+    home.mkdir(0o700)
+    (home / "config.yaml").write_text(CONFIG)
+    app = compose(Settings("", str(home)))
+    assert app is not None
     yield app
     app.close()
 
@@ -124,3 +124,41 @@ async def test_a_reload_forgives_refused_credentials_and_nothing_else(app: App) 
     (app.home / "config.yaml").write_text("version: 1\naccounts: [{provider: anthropic, alias: a, credential: x}]")
     assert await app.operator.reload() == ()
     assert [c.verdict for c in app.runtime.health.cooldowns(clock)] == [Verdict.QUOTA_EXHAUSTED]
+
+
+async def test_what_fails_once_does_not_end_the_watching(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real, calls = app.stored.changed, []
+
+    def fails() -> bool:
+        calls.append(1)
+        if len(calls) < 3:
+            raise RuntimeError("out of order")
+        return real()
+
+    monkeypatch.setattr(app.stored, "changed", fails)
+    monkeypatch.setattr("mitm_balancer.app.WATCH_INTERVAL", 0.01)
+    await app.start()
+    (app.home / "config.yaml").write_text("version: 1\naccounts: [{provider: anthropic, alias: c, credential: x}]")
+    async with asyncio.timeout(5):
+        while "anthropic" not in app.runtime.pools or "anthropic/c" not in app.runtime.pools["anthropic"].accounts:
+            await asyncio.sleep(0.01)
+        while len(calls) < 3:
+            await asyncio.sleep(0.01)
+    assert caplog.text.count("a look at what has changed failed") == 1, "once, not twice a second"
+
+
+async def test_two_reloads_at_once_end_with_what_the_file_says(app: App) -> None:
+    """The first one's credential takes its time: what it read is older when it is there."""
+    slow = "{command: \"sh -c 'sleep 0.3; echo one'\"}"
+    text = "version: 1\naccounts: [{provider: anthropic, alias: a, credential: %s}]"
+    (app.home / "config.yaml").write_text(text % slow)
+    first = asyncio.ensure_future(app.reload())
+    await asyncio.sleep(0.1)
+    (app.home / "config.yaml").write_text(text % "two-two")
+    await app.reload()
+    await first
+    carrier = app.runtime.pools["anthropic"].accounts["anthropic/a"].carrier
+    assert carrier is not None
+    assert carrier.credential == "two-two"

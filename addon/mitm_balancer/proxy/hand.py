@@ -27,7 +27,11 @@ class Operated(Protocol):
 
     runtime: Runtime
     activity: Activity
-    problems: tuple[str, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """All that is wrong with the configuration as it was read last."""
+        ...
 
     @property
     def operator(self) -> Reloadable: ...

@@ -5,3 +5,6 @@ LIVE = "live"
 
 ROSTER = "roster"
 """The accounts as the running proxy has them (`roster_row`)."""
+
+PROXY = "proxy"
+"""The running proxy itself (`running.state_row`)."""

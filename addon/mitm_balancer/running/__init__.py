@@ -1,0 +1,1 @@
+"""The parts of one running proxy, as the composition root (`app`) puts them together."""
