@@ -67,6 +67,8 @@ class Watch:
         self.steps = 0
         self.taken_over: dict[str, tuple[float, int]] = {}
         """When an account that was not the one in use began to take over, and what it had to do then."""
+        self._begun: dict[str, float] = {}
+        """When the last attempt on each account began."""
 
     @property
     def now(self) -> float:
@@ -85,6 +87,7 @@ class Watch:
         self.pace.clear()
         self.open.clear()
         self.taken_over.clear()
+        self._begun.clear()
         self.known = {key: [self._survived(entry)] for key, entry in self.on_disk.items()}
         for name in accounts:
             promises.p8_cooldowns_hold(self, name)
@@ -200,14 +203,17 @@ class Watch:
         return sum(seen.current == name for seen in self.open.values())
 
     def _takes_over(self, seen: Seen, name: str) -> None:
-        """Does work go over to another account than the one in use?"""
+        """Does work go over to another account than the one in use, and one that was left alone until now? Whatever
+        slow start it had before is over then."""
+        quiet = self.now - self._begun.get(name, -LONGEST_RAMP)
+        self._begun[name] = self.now
         order = seen.priority
         active = order.active_for(seen.model)
         if active is None or order.strategy.spreads or name in (active, seen.home):
             return
         if order.around.known.load.at_limit(active):
             return  # it is full, and not left
-        if self.now - self.taken_over.get(name, (-LONGEST_RAMP, 0))[0] >= LONGEST_RAMP:
+        if quiet >= LONGEST_RAMP:
             self.taken_over[name] = (self.now, self.holding(name))
 
     def _keep(self, key: tuple[str, str], entry: Known) -> None:
