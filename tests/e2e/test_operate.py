@@ -90,6 +90,21 @@ async def test_clear_ends_a_cooldown_at_once(fake: FakeProvider, launch: Launch)
     assert (await obeyed(proxy, "clear", "anthropic0")).json()["changed"] == []
 
 
+async def test_clear_ends_a_hold(fake: FakeProvider, launch: Launch) -> None:
+    """A request that waits for the only account goes on as soon as the operator says so."""
+    fake.play("anthropic0", steps.rate_limited(retry_after=15), then=steps.ok())
+    proxy = await known(await launch(config(*accounts_of(fake, "anthropic", 1))))
+    waiting = asyncio.ensure_future(ask(proxy))
+    await fake.until(lambda: len(fake.ledger) == 1)
+    await asyncio.sleep(0.5)
+    assert not waiting.done()
+
+    await obeyed(proxy, "clear", "anthropic0")
+
+    async with asyncio.timeout(5):
+        assert (await waiting).status == 200
+
+
 @pytest.mark.parametrize("how", ["mitmdump", "balancer"])
 async def test_off_ends_failover_and_on_brings_it_back(fake: FakeProvider, launch: Launch, how: str) -> None:
     fake.play("anthropic0", steps.rate_limited(retry_after=1), then=steps.rate_limited(retry_after=1))

@@ -117,6 +117,11 @@ class Dispatch:
             self._queued_at = None
         return step
 
+    def somebody_is_back(self, now: float) -> bool:
+        """Whether a request that is held could go on already."""
+        chosen = self.priority.select(self.model, self.health, now, without=self._spent())
+        return chosen.chosen is not None and not chosen.last_resort
+
     def _next(self, now: float) -> Step:
         if self._for_slot is not None and (step := self._got_slot(now)) is not None:
             return step
@@ -401,7 +406,7 @@ class Dispatch:
         if wait is not None and wait <= left and self.policy.failover:
             self.held += wait
             self._round.clear()
-            return Pause(wait, "every account is cooling: holding until the first is back")
+            return Pause(wait, "every account is cooling: holding until the first is back", holding=True)
         wait = soonest(self.priority, self.model, self.health, now, ())
         if wait is not None:
             return Stop("every account is cooling", exhausted=True, wait=wait)

@@ -46,6 +46,8 @@ class Pause:
 
     seconds: float
     because: str
+    holding: bool = False
+    """Until somebody is back: `Dispatch.somebody_is_back` tells when that is sooner, by an operator's word."""
 
 
 @dataclass(frozen=True, slots=True)

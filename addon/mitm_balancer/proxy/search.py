@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LOOK = 0.25
+"""Seconds between two looks of a request that is held."""
+
 _NO_CREDENTIAL = Outcome(Verdict.AUTH_FAILURE, "no credential", Scope.REQUEST, redispatch=True)
 _NOT_THERE = Outcome(Verdict.MODEL_UNAVAILABLE, "cannot be sent there", Scope.REQUEST, redispatch=True)
 
@@ -62,8 +65,7 @@ class Search:
         while True:
             step = dispatch.next(clock())
             if isinstance(step, Pause):
-                self.record.paused(step.seconds)
-                await asyncio.sleep(step.seconds)
+                self.record.paused(await self._pause(step, dispatch))
             elif isinstance(step, Queue):
                 await entrance.wait(step.seconds)
             elif isinstance(step, Renew):
@@ -85,6 +87,14 @@ class Search:
         if self.open is not None:
             self.open.close()
             self.open = None
+
+    async def _pause(self, step: Pause, dispatch: Dispatch) -> float:
+        """The seconds that it took: a hold ends when somebody is back, though it be by a command."""
+        started = now = self.runtime.clock()
+        while (left := started + step.seconds - now) > 0 and not (step.holding and dispatch.somebody_is_back(now)):
+            await asyncio.sleep(min(left, LOOK) if step.holding else left)
+            now = self.runtime.clock()
+        return now - started
 
     async def _try(self, step: Attempt, dispatch: Dispatch) -> Route:
         """One attempt and what follows from it; the route as it was when it was sent."""
