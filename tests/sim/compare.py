@@ -58,7 +58,8 @@ def page(tables: Mapping[str, Table]) -> str:
     for name, table in tables.items():
         profile = PROFILES[name]
         some = next(iter(table.values()))
-        sums = f"{some.simulations} simulations, {some.virtual_days:.0f} days, about {some.requests:,} requests a row."
+        runs = f"{some.simulations} simulation{'s' if some.simulations > 1 else ''}"
+        sums = f"{runs}, {some.virtual_days:.0f} days, about {some.requests:,} requests a row."
         parts.append(f"## {profile.title}\n\n{profile.text} {sums}\n\n{markdown(table)}")
     return "\n\n".join(parts) + "\n"
 
