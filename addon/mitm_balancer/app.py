@@ -15,28 +15,28 @@ from pathlib import Path
 from typing import Any
 
 from mitm_balancer import __version__
-from mitm_balancer.bookkeeping import Bookkeeper
 from mitm_balancer.config import Config, ConfigErrors
-from mitm_balancer.observing import Observing
-from mitm_balancer.operating import Operator
 from mitm_balancer.paths import home_path
-from mitm_balancer.polling import Polls
 from mitm_balancer.proxy.activity import Activity, Watched
 from mitm_balancer.proxy.addon import BalancerAddon, Settings
 from mitm_balancer.proxy.capture import Capture
 from mitm_balancer.proxy.tasks import spawn
-from mitm_balancer.publishing import Publisher, restore_activity
-from mitm_balancer.recording import Recording, open_store
-from mitm_balancer.renewing import Renewals
+from mitm_balancer.running.bookkeeping import Bookkeeper
 from mitm_balancer.running.config_file import ConfigFile
 from mitm_balancer.running.declared import Declared
 from mitm_balancer.running.following import Following
 from mitm_balancer.running.in_force import InForce
 from mitm_balancer.running.new_runtime import new_runtime
+from mitm_balancer.running.observing import Observing
+from mitm_balancer.running.operating import Operator
+from mitm_balancer.running.polling import Polls
+from mitm_balancer.running.publishing import Publisher, restore_activity
+from mitm_balancer.running.recording import Recording, open_store
+from mitm_balancer.running.renewing import Renewals
 from mitm_balancer.running.state_row import StateRow
+from mitm_balancer.running.stored_accounts import StoredAccounts
 from mitm_balancer.running.way_out import WayOut
 from mitm_balancer.store import KnownRows
-from mitm_balancer.stored_accounts import StoredAccounts
 from mitm_balancer.upstream.dial import Via
 from mitm_balancer.upstream.pool import Pool
 from mitm_balancer.upstream.tls import TlsSettings

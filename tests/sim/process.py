@@ -30,7 +30,7 @@ from mitm_balancer.core.verdict import SUCCESS, Outcome, Scope, Sent, Verdict
 from mitm_balancer.core.vitals import Vitals
 from mitm_balancer.providers.classify import classify, classify_event
 from mitm_balancer.proxy.attempt import transport_outcome
-from mitm_balancer.recording import restore_cooldowns, stored
+from mitm_balancer.running.recording import restore_cooldowns, stored
 from mitm_balancer.store.rows import KnownRows
 from mitm_balancer.upstream.base import UpstreamError
 from sim.loop import Bell, Steps

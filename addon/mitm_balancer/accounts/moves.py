@@ -36,7 +36,7 @@ FORGET = tuple(entry for entry in FOLLOW if entry[0] not in KEPT)
 """What goes with a removed account."""
 
 _AUTH = "AuthFailure:%"
-"""Reasons of cooldowns (`recording.stored`) that a new credential cures."""
+"""Reasons of cooldowns (`running.recording.stored`) that a new credential cures."""
 
 
 def rename(connection: sqlite3.Connection, old: str, new: str) -> None:

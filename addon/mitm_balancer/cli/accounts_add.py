@@ -7,6 +7,7 @@ import argparse
 from mitm_balancer.accounts.alias import normalized
 from mitm_balancer.accounts.credentials import CredentialError, checked
 from mitm_balancer.accounts.model import AccountSettings, Credential, StoredAccount
+from mitm_balancer.accounts.roster import place
 from mitm_balancer.accounts.shapes import complaint, ends_at, kind_of
 from mitm_balancer.cli.account_settings import add_settings, settings_given
 from mitm_balancer.cli.asking import confirm, hidden_line
@@ -14,7 +15,6 @@ from mitm_balancer.cli.desk import Desk, desk
 from mitm_balancer.cli.output import CliError, own_command, print_json
 from mitm_balancer.config.accounts import IDENTITY, sendable_identity
 from mitm_balancer.providers.model import Provider
-from mitm_balancer.roster import place
 
 SOURCE = "add"
 

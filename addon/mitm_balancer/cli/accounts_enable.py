@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from mitm_balancer.accounts.roster import place
 from mitm_balancer.cli.desk import desk
 from mitm_balancer.cli.output import CliError, print_json
-from mitm_balancer.roster import place
 
 FLAG = "disabled"
 

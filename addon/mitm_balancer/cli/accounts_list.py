@@ -8,6 +8,7 @@ from typing import Any
 
 from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.model import StoredAccount
+from mitm_balancer.accounts.roster import merge
 from mitm_balancer.accounts.shapes import tail
 from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.cli.bus import opened
@@ -17,7 +18,6 @@ from mitm_balancer.cli.picture import AccountPicture
 from mitm_balancer.cli.places import config_of, home_of
 from mitm_balancer.config import AccountSpec, Config, Literal, Stored
 from mitm_balancer.core.durations import countdown
-from mitm_balancer.roster import merge
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

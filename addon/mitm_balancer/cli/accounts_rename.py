@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from mitm_balancer.accounts.alias import normalized
+from mitm_balancer.accounts.roster import place
 from mitm_balancer.cli.desk import desk
 from mitm_balancer.cli.output import CliError, print_json
-from mitm_balancer.roster import place
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,10 +17,10 @@ from mitm_balancer.cli.places import existing_home
 from mitm_balancer.cli.roster_view import known_config
 from mitm_balancer.config import Config
 from mitm_balancer.operations import Flags, Report
+from mitm_balancer.operations.targets import UnknownTargetError
 from mitm_balancer.ops.events import EventType
 from mitm_balancer.store import Store, StoreError, remaining
 from mitm_balancer.store.asks import ask, replied
-from mitm_balancer.targets import UnknownTargetError
 
 WAIT = 5.0
 """Seconds that a proxy has to confirm: it looks twice a second, and may be in the middle of something."""

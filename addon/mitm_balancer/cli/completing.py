@@ -14,7 +14,7 @@ from mitm_balancer.cli.output import CliError
 from mitm_balancer.cli.places import home_of
 from mitm_balancer.cli.roster_view import known_config
 from mitm_balancer.config import STRATEGIES, Config
-from mitm_balancer.targets import candidates
+from mitm_balancer.operations.targets import candidates
 
 type Words = Callable[[Config], Iterable[str]]
 

@@ -9,18 +9,18 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from mitm_balancer import overrides
 from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.model import AccountError, StoredAccount
+from mitm_balancer.accounts.roster import merge, place
 from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.cli.board import Line
 from mitm_balancer.cli.bus import opened
 from mitm_balancer.cli.output import CliError
 from mitm_balancer.cli.places import config_of, existing_home, home_of
 from mitm_balancer.config import AccountSpec, Config
+from mitm_balancer.operations import overrides
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.providers.registry import Registry
-from mitm_balancer.roster import merge, place
 from mitm_balancer.store import Store, StoreError
 
 WRITE_SECONDS = 5.0

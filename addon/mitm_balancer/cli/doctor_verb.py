@@ -16,6 +16,7 @@ from pathlib import Path
 from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.credentials import CredentialError, resolve
 from mitm_balancer.accounts.model import StoredAccount
+from mitm_balancer.accounts.roster import merge
 from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.cli.bus import Proxy, opened, proxy_state, running
 from mitm_balancer.cli.doctor.checks import run
@@ -26,7 +27,6 @@ from mitm_balancer.cli.places import expected_config, home_of, same_places
 from mitm_balancer.cli.run_verb import PORT
 from mitm_balancer.config import Config, ConfigErrors, Stored, load
 from mitm_balancer.paths import config_path
-from mitm_balancer.roster import merge
 from mitm_balancer.secrets import Secret
 
 VERSION = 1

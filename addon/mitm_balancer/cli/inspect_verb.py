@@ -25,8 +25,8 @@ from mitm_balancer.cli.status_text import COLOURS, doings, trouble
 from mitm_balancer.cli.status_usage import counted
 from mitm_balancer.cli.terminal import console
 from mitm_balancer.config import AccountSpec
+from mitm_balancer.operations.targets import UnknownTargetError, find
 from mitm_balancer.store import EventRow
-from mitm_balancer.targets import UnknownTargetError, find
 
 EVENTS_SHOWN = 8
 """Of each account, the newest."""

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mitm_balancer import overrides
 from mitm_balancer.cli.bus import FRESH, Proxy, seen
 from mitm_balancer.cli.picture import AccountPicture, Cooldown, Picture, ProxyPicture
 from mitm_balancer.cli.places import expected_config
@@ -16,7 +15,7 @@ from mitm_balancer.cli.roster_view import Roster, roster
 from mitm_balancer.cli.status_usage import UsagePicture, usage_pictures
 from mitm_balancer.config import AccountSpec, Stored
 from mitm_balancer.core.durations import countdown
-from mitm_balancer.operations import Flags, serving
+from mitm_balancer.operations import Flags, overrides, serving
 from mitm_balancer.store import CooldownRow, Store, remaining
 from mitm_balancer.store.snapshots import listed
 from mitm_balancer.store.state_keys import LIVE

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from mitm_balancer import ordering
 from mitm_balancer.cli import priority_view
 from mitm_balancer.cli.board import StoreBoard, operate
 from mitm_balancer.cli.completing import complete_accounts, complete_targets
@@ -14,7 +13,7 @@ from mitm_balancer.cli.places import common
 from mitm_balancer.config import STRATEGIES
 from mitm_balancer.config.priority import ACROSS
 from mitm_balancer.core.matrix import Rename
-from mitm_balancer.operations import Report
+from mitm_balancer.operations import Report, ordering
 
 VERBS = {
     "list": "the matrix of providers, the accounts in their order, and who serves now",

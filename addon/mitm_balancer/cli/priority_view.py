@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from mitm_balancer import overrides
 from mitm_balancer.cli.bus import opened, proxy_state
 from mitm_balancer.cli.output import print_json, table
 from mitm_balancer.cli.places import home_of
 from mitm_balancer.cli.roster_view import roster
 from mitm_balancer.config import Config, MatrixEntry
 from mitm_balancer.core.durations import countdown
-from mitm_balancer.ordering import as_text, in_order
-from mitm_balancer.preview import Pick, picks
+from mitm_balancer.operations import overrides
+from mitm_balancer.operations.ordering import as_text, in_order
+from mitm_balancer.running.preview import Pick, picks
 
 
 def show(args: argparse.Namespace) -> int:

@@ -11,15 +11,15 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mitm_balancer import roster_row
+from mitm_balancer.accounts import roster_row
 from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.oauth.standing import standing
+from mitm_balancer.accounts.roster import merge
 from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.cli.bus import seen
 from mitm_balancer.cli.output import CliError
 from mitm_balancer.cli.places import config_of
 from mitm_balancer.config import Config
-from mitm_balancer.roster import merge
 from mitm_balancer.store import Store
 from mitm_balancer.store.state_keys import ROSTER
 

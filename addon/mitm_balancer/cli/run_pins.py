@@ -11,7 +11,7 @@ from mitm_balancer.cli.bus import Proxy, opened, proxy_state
 from mitm_balancer.cli.output import CliError, complain
 from mitm_balancer.cli.roster_view import known_config
 from mitm_balancer.core.pins import user_of
-from mitm_balancer.targets import UnknownTargetError, find
+from mitm_balancer.operations.targets import UnknownTargetError, find
 
 
 def checked(args: argparse.Namespace, home: Path) -> tuple[str, ...]:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.credentials import CredentialError, resolve
+from mitm_balancer.accounts.roster import merge
 from mitm_balancer.accounts.vault import Vault
-from mitm_balancer.bookkeeping import Bookkeeper
 from mitm_balancer.cli import outside
 from mitm_balancer.cli.board import Line
 from mitm_balancer.cli.renewed import renewed
 from mitm_balancer.config import Config, Stored
-from mitm_balancer.polling import Polls
 from mitm_balancer.proxy.tasks import spawn
-from mitm_balancer.roster import merge
+from mitm_balancer.running.bookkeeping import Bookkeeper
+from mitm_balancer.running.polling import Polls
 from mitm_balancer.store import Store
 from mitm_balancer.upstream.pool import Pool
 from mitm_balancer.usage.book import Book

@@ -8,10 +8,10 @@ from typing import Protocol
 from mitmproxy import exceptions
 
 from mitm_balancer.operations import Board, Report
-from mitm_balancer.ordering import OrderError
+from mitm_balancer.operations.ordering import OrderError
+from mitm_balancer.operations.targets import UnknownTargetError
 from mitm_balancer.proxy.activity import Activity
 from mitm_balancer.proxy.runtime import Runtime
-from mitm_balancer.targets import UnknownTargetError
 
 
 class Reloadable(Board, Protocol):

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mitmproxy.addonmanager import Loader
 
-from mitm_balancer import ordering, overrides
 from mitm_balancer.config import Config
 from mitm_balancer.core.matrix import Rename
+from mitm_balancer.operations import ordering, overrides
 from mitm_balancer.proxy.hand import Hand
 from mitm_balancer.proxy.target_type import ProviderName, StrategyName, Target
 

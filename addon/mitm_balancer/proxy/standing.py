@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mitm_balancer import overrides
 from mitm_balancer.config import AccountSpec
 from mitm_balancer.core.durations import countdown
 from mitm_balancer.core.health import ALL_MODELS, Cooldown
-from mitm_balancer.operations import Board, serving
+from mitm_balancer.operations import Board, overrides, serving
+from mitm_balancer.operations.targets import find
 from mitm_balancer.proxy.activity import Activity
 from mitm_balancer.proxy.runtime import Runtime
-from mitm_balancer.targets import find
 
 
 @dataclass(frozen=True, slots=True)

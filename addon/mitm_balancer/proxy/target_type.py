@@ -9,7 +9,7 @@ import mitmproxy.types
 from mitmproxy.command import CommandManager
 
 from mitm_balancer.config import STRATEGIES
-from mitm_balancer.targets import UnknownTargetError, candidates, find
+from mitm_balancer.operations.targets import UnknownTargetError, candidates, find
 
 type Names = Callable[[], Sequence[str]]
 """What there is now."""

@@ -6,17 +6,17 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from mitm_balancer import renaming
 from mitm_balancer.core.verdict import Verdict
-from mitm_balancer.operating import Operator
 from mitm_balancer.proxy.activity import Activity
 from mitm_balancer.proxy.capture import SETTING, Capture
 from mitm_balancer.proxy.runtime import Runtime
-from mitm_balancer.recording import restore_cooldowns
+from mitm_balancer.running import renaming
 from mitm_balancer.running.declared import warn_of_news
 from mitm_balancer.running.in_force import InForce
+from mitm_balancer.running.operating import Operator
+from mitm_balancer.running.recording import restore_cooldowns
+from mitm_balancer.running.stored_accounts import Fates, Look, StoredAccounts
 from mitm_balancer.store import KnownRows
-from mitm_balancer.stored_accounts import Fates, Look, StoredAccounts
 
 
 class Following:

@@ -6,23 +6,25 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mitm_balancer import overrides, pools, roster_row
+from mitm_balancer.accounts import roster_row
 from mitm_balancer.accounts.model import StoredAccount
-from mitm_balancer.choices import Choices
-from mitm_balancer.circumstances import target
+from mitm_balancer.accounts.roster import merge
 from mitm_balancer.config import AccountSpec, Config, Stored
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.priority import Priority
-from mitm_balancer.in_use import InUse
-from mitm_balancer.policies import breaker_policy, dispatch_policy, limits
+from mitm_balancer.operations import overrides
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.proxy.runtime import ProviderPool, Runtime
-from mitm_balancer.roster import merge
+from mitm_balancer.running import pools
+from mitm_balancer.running.choices import Choices
+from mitm_balancer.running.circumstances import target
 from mitm_balancer.running.declared import Declared
+from mitm_balancer.running.in_use import InUse
+from mitm_balancer.running.policies import breaker_policy, dispatch_policy, limits
+from mitm_balancer.running.stored_accounts import StoredAccounts
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import Store
 from mitm_balancer.store.state_keys import ROSTER
-from mitm_balancer.stored_accounts import StoredAccounts
 
 logger = logging.getLogger(__name__)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import time
 
-from mitm_balancer.circumstances import circumstances, windows_to_evidence
 from mitm_balancer.core.admission import Admission
 from mitm_balancer.core.changes import Changes
 from mitm_balancer.core.health import Health
 from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy.runtime import Recorder, Runtime
-from mitm_balancer.remembering import resources, sessions
+from mitm_balancer.running.circumstances import circumstances, windows_to_evidence
+from mitm_balancer.running.remembering import resources, sessions
 from mitm_balancer.store import Store
 from mitm_balancer.upstream.pool import Pool
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from store_helpers import eventually
 
-from mitm_balancer.remembering import sessions
+from mitm_balancer.running.remembering import sessions
 from mitm_balancer.store import Store
 from mitm_balancer.store import store as module
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mitm_balancer.targets import Named, UnknownTargetError, candidates, find
+from mitm_balancer.operations.targets import Named, UnknownTargetError, candidates, find
 
 KNOWN = ["anthropic/work", "anthropic/spare", "openai/work", "openai/anthropic", "gemini/g"]
 

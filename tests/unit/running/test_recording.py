@@ -12,7 +12,7 @@ from mitm_balancer.core.health import Health
 from mitm_balancer.core.verdict import Outcome, Scope, Verdict
 from mitm_balancer.ops.audit import AuditLog
 from mitm_balancer.ops.events import EventType
-from mitm_balancer.recording import Listeners, Recording, restore_cooldowns
+from mitm_balancer.running.recording import Listeners, Recording, restore_cooldowns
 from mitm_balancer.store import EventRow, KnownRows, Store
 
 LIMITED = Outcome(Verdict.RATE_LIMITED, "rate_limit_error", Scope.ACCOUNT, 3600.0, redispatch=True)

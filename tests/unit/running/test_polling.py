@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 
 from mitm_balancer.accounts.model import AccountSettings, Credential, StoredAccount
-from mitm_balancer.circumstances import circumstances, windows_to_evidence
 from mitm_balancer.config import AccountSpec, BaseUrl, Config, Stored, UsagePolls
 from mitm_balancer.config.sources import Env
 from mitm_balancer.core.admission import Admission
 from mitm_balancer.core.evidence import Source
 from mitm_balancer.core.health import Health
 from mitm_balancer.ops.events import EventType
-from mitm_balancer.polling import Polls, over, subject
 from mitm_balancer.providers.limits import Window
 from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy.runtime import Runtime
 from mitm_balancer.proxy.tasks import spawn
+from mitm_balancer.running.circumstances import circumstances, windows_to_evidence
+from mitm_balancer.running.polling import Polls, over, subject
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import Store
 from mitm_balancer.store.snapshots import SnapshotRow, listed

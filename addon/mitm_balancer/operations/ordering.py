@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from mitm_balancer import overrides
 from mitm_balancer.config import STRATEGIES, AccountSpec, Config, MatrixEntry, Pin
 from mitm_balancer.config.priority import ACROSS as ACROSS_WORDS
 from mitm_balancer.core.matrix import Rename
-from mitm_balancer.operations import Board, Report
+from mitm_balancer.operations import overrides
+from mitm_balancer.operations.targets import find
+from mitm_balancer.operations.verbs import Board, Report
 from mitm_balancer.ops.events import EventType
-from mitm_balancer.targets import find
 
 RESETS = {
     "accounts": overrides.ORDER,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mitm_balancer.accounts.model import AccountSettings, Credential, StoredAccount
+from mitm_balancer.accounts.roster import merge
 from mitm_balancer.config import Config, Stored, parse
-from mitm_balancer.roster import merge
 from mitm_balancer.secrets import Secret
 
 CONFIG = dataclasses.replace(

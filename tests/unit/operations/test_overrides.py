@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from mitm_balancer import overrides
 from mitm_balancer.config import Config, MatrixEntry, Pin, parse
+from mitm_balancer.operations import overrides
 
 CONFIG = parse(
     """\

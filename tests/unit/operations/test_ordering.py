@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from mitm_balancer import ordering, overrides
 from mitm_balancer.config import Config, MatrixEntry, Pin, parse
-from mitm_balancer.operations import Flags
+from mitm_balancer.operations import Flags, ordering, overrides
+from mitm_balancer.operations.ordering import OrderError
+from mitm_balancer.operations.targets import UnknownTargetError
 from mitm_balancer.ops.events import EventType
-from mitm_balancer.ordering import OrderError
-from mitm_balancer.targets import UnknownTargetError
 
 TEXT = """\
 accounts:

@@ -17,7 +17,7 @@ from mitm_balancer.providers.registry import Registry
 from mitm_balancer.providers.usage import Usage
 from mitm_balancer.proxy.activity import Activity, Doings
 from mitm_balancer.proxy.runtime import ProviderPool, Runtime
-from mitm_balancer.renaming import forget, rename_all
+from mitm_balancer.running.renaming import forget, rename_all
 from mitm_balancer.upstream.fake import FakeUpstream
 
 A, B = "anthropic/a", "anthropic/b"

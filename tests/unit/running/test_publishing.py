@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from mitm_balancer import publishing
-from mitm_balancer.circumstances import circumstances
 from mitm_balancer.core.admission import Admission
 from mitm_balancer.core.health import Health
 from mitm_balancer.core.verdict import Outcome, Verdict
 from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy.activity import Activity
 from mitm_balancer.proxy.runtime import Runtime
-from mitm_balancer.publishing import Publisher
+from mitm_balancer.running import publishing
+from mitm_balancer.running.circumstances import circumstances
+from mitm_balancer.running.publishing import Publisher
 from mitm_balancer.store import Store
 from mitm_balancer.store.state_keys import LIVE
 from mitm_balancer.upstream.fake import FakeUpstream

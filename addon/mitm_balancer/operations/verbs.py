@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from mitm_balancer import overrides
 from mitm_balancer.config import AccountSpec, Config
 from mitm_balancer.core.operator import WORDS
+from mitm_balancer.operations import overrides
+from mitm_balancer.operations.targets import Named, UnknownTargetError, find
 from mitm_balancer.ops.events import EventType
-from mitm_balancer.targets import Named, UnknownTargetError, find
 
 type Flags = Mapping[str, Mapping[str, str | bool | None]]
 

@@ -25,7 +25,7 @@ from mitm_balancer.ops.events import EventType
 from mitm_balancer.ops.logfile import RotatedFile, StandardOutput, audit_path
 from mitm_balancer.ops.watch import HealthWatch
 from mitm_balancer.proxy.runtime import Runtime
-from mitm_balancer.recording import Listeners, Recording
+from mitm_balancer.running.recording import Listeners, Recording
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import Store
 from mitm_balancer.upstream.ask import ask

@@ -4,8 +4,8 @@ import dataclasses
 from pathlib import Path
 
 from mitm_balancer.accounts.model import AccountSettings, Credential, StoredAccount
+from mitm_balancer.running.stored_accounts import Fates, StoredAccounts, fates
 from mitm_balancer.secrets import Secret
-from mitm_balancer.stored_accounts import Fates, StoredAccounts, fates
 
 
 def account(row: str, alias: str, generation: int = 1) -> StoredAccount:

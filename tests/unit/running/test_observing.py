@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from mitm_balancer import observing
-from mitm_balancer.circumstances import circumstances
 from mitm_balancer.config import Config, Metrics, parse
 from mitm_balancer.config.observing import Address
 from mitm_balancer.core.admission import Admission
 from mitm_balancer.core.health import Health
-from mitm_balancer.observing import Observing
 from mitm_balancer.ops.events import EventType
 from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy.runtime import Runtime
-from mitm_balancer.recording import Recording
+from mitm_balancer.running import observing
+from mitm_balancer.running.circumstances import circumstances
+from mitm_balancer.running.observing import Observing
+from mitm_balancer.running.recording import Recording
 from mitm_balancer.store import KnownRows, Store
 from mitm_balancer.upstream.fake import FakeUpstream
 

@@ -12,9 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from mitm_balancer.bookkeeping import Bookkeeper
-from mitm_balancer.choices import Choices
-from mitm_balancer.circumstances import circumstances, target, windows_to_evidence
 from mitm_balancer.config import AccountSpec, Config
 from mitm_balancer.core.admission import Admission
 from mitm_balancer.core.budget import RetryBudget
@@ -23,15 +20,18 @@ from mitm_balancer.core.changes import Changes
 from mitm_balancer.core.health import Health
 from mitm_balancer.core.matrix import renamed
 from mitm_balancer.core.priority import Priority
-from mitm_balancer.in_use import InUse
-from mitm_balancer.policies import dispatch_policy
-from mitm_balancer.pools import make_account, put
 from mitm_balancer.providers.entries import dialects, main_question
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy.runtime import ProviderPool, Runtime
 from mitm_balancer.proxy.standin import ANY_MODEL, StandIn, stand_ins
-from mitm_balancer.recording import restore_cooldowns
+from mitm_balancer.running.bookkeeping import Bookkeeper
+from mitm_balancer.running.choices import Choices
+from mitm_balancer.running.circumstances import circumstances, target, windows_to_evidence
+from mitm_balancer.running.in_use import InUse
+from mitm_balancer.running.policies import dispatch_policy
+from mitm_balancer.running.pools import make_account, put
+from mitm_balancer.running.recording import restore_cooldowns
 from mitm_balancer.store import Store
 from mitm_balancer.upstream.base import Timeouts, WireRequest
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 
-from mitm_balancer.circumstances import circumstances, configure, target, windows_to_evidence
 from mitm_balancer.config import AccountSpec, Config, Policy
 from mitm_balancer.config.model import CircuitBreaker, RoutingWeights
 from mitm_balancer.config.sources import Env
@@ -14,11 +13,12 @@ from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.health import Health
 from mitm_balancer.core.priority import Priority
 from mitm_balancer.core.strategies import Weights
-from mitm_balancer.policies import breaker_policy
 from mitm_balancer.providers.anthropic import PROVIDER
 from mitm_balancer.providers.limits import Window
 from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy.runtime import ProviderPool, Runtime
+from mitm_balancer.running.circumstances import circumstances, configure, target, windows_to_evidence
+from mitm_balancer.running.policies import breaker_policy
 from mitm_balancer.upstream.fake import FakeUpstream
 
 CLOCK = 500.0

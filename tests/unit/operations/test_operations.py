@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from mitm_balancer import operations, overrides
+from mitm_balancer import operations
 from mitm_balancer.config import Config, parse
-from mitm_balancer.operations import Flags, Report
+from mitm_balancer.operations import Flags, Report, overrides
+from mitm_balancer.operations.targets import UnknownTargetError
 from mitm_balancer.ops.events import EventType
-from mitm_balancer.targets import UnknownTargetError
 
 CONFIG = parse(
     """\

@@ -14,9 +14,9 @@ from mitm_balancer.core.priority import Circumstances
 from mitm_balancer.core.strategies import Known
 from mitm_balancer.core.target import TargetInfo
 from mitm_balancer.core.vitals import Vitals
-from mitm_balancer.policies import admission_policy, weights
 from mitm_balancer.providers.limits import is_of_model, is_quiet
 from mitm_balancer.proxy.runtime import Runtime
+from mitm_balancer.running.policies import admission_policy, weights
 from mitm_balancer.usage.book import SeenWindow
 
 

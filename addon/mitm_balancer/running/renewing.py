@@ -10,7 +10,7 @@ from mitm_balancer.accounts.oauth.memory import renewable
 from mitm_balancer.accounts.oauth.outcome import Fresh, NeedsLogin, NotNow, Renewal
 from mitm_balancer.accounts.oauth.refresher import Refresher, Tell
 from mitm_balancer.proxy.tasks import spawn
-from mitm_balancer.stored_accounts import StoredAccounts
+from mitm_balancer.running.stored_accounts import StoredAccounts
 from mitm_balancer.upstream.base import Upstream
 
 FINISH = 5.0

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from mitm_balancer.bookkeeping import Bookkeeper
 from mitm_balancer.core.evidence import Source
 from mitm_balancer.providers.limits import Window
 from mitm_balancer.providers.usage import Usage
+from mitm_balancer.running.bookkeeping import Bookkeeper
 from mitm_balancer.store import Store
 from mitm_balancer.usage.book import Book, Page, SeenWindow, local_day
 

@@ -1,6 +1,6 @@
 """Each choice of the user is obeyed once."""
 
-from mitm_balancer.choices import Choices
+from mitm_balancer.running.choices import Choices
 
 FIRST = {"active": {"anthropic": "anthropic/one"}, "active_at": {"anthropic": 5.0}}
 

@@ -10,9 +10,9 @@ import pytest
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.priority import Priority
 from mitm_balancer.core.target import TargetInfo
-from mitm_balancer.in_use import KEY, InUse
 from mitm_balancer.providers.registry import BUILTIN
 from mitm_balancer.proxy.runtime import ProviderPool
+from mitm_balancer.running.in_use import KEY, InUse
 from mitm_balancer.store import Store
 
 PROVIDER = next(provider for provider in BUILTIN if provider.name == "anthropic")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mitm_balancer.config import parse
-from mitm_balancer.preview import Pick, picks
+from mitm_balancer.running.preview import Pick, picks
 from mitm_balancer.store import CooldownRow, Store
 
 ACCOUNTS = """\

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 
-from mitm_balancer.circumstances import configure
 from mitm_balancer.config import AccountSpec, Config
 from mitm_balancer.core.matrix import Matrix
 from mitm_balancer.providers.identity import account_fields
@@ -14,6 +13,7 @@ from mitm_balancer.providers.registry import Registry
 from mitm_balancer.proxy import wire
 from mitm_balancer.proxy.runtime import Account, ProviderPool, Runtime
 from mitm_balancer.proxy.standin import with_stand_ins
+from mitm_balancer.running.circumstances import configure
 from mitm_balancer.secrets import Secret
 from mitm_balancer.upstream.base import Origin
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mitm_balancer.overrides import ACTIVE, ACTIVE_AT
+from mitm_balancer.operations.overrides import ACTIVE, ACTIVE_AT
 
 
 class Choices:
