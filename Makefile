@@ -28,7 +28,7 @@ lint: $(VENV)/.dev ## ruff, mypy and the rules of who imports whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-sim: $(VENV)/.dev ## simulate days of outages, quotas and crashes (SEEDS=2000: more; ARGS="--seed 7": one again)
+sim: $(VENV)/.dev ## simulate days of outages, quotas and crashes (SEEDS=2000: more; ARGS="--seed 7": one again; ARGS=--strategies: compare them)
 	@PYTHONPATH=addon:tests $(BIN)/python -m sim --seeds $(SEEDS) $(ARGS)
 
 bench: $(VENV)/.dev ## measure against plain mitmdump and direct connections (ARGS=--help: what there is)

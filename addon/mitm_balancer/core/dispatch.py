@@ -348,7 +348,11 @@ class Dispatch:
 
     def _seated(self, seat: Seat, name: str, now: float) -> Step | None:
         """Take a lease; None: it is taken. A slow start makes nobody fail: it is skipped when the queue is full."""
-        if name != self._home and self.priority.takes_over(name, self.model, failover=bool(self.attempts)):
+        if (
+            self.pin is None
+            and name != self._home
+            and self.priority.takes_over(name, self.model, failover=bool(self.attempts))
+        ):
             seat.takes_over(name, now)
             self._next_step = seat.climb(now)
         if seat.take(name):
