@@ -91,6 +91,8 @@ def test_nobody_waits_where_no_work_is_taken_over() -> None:
     assert {world.start(f"s{n}").name for n in range(6)} == {"a"}
     world.bindings.bind("there", "b", world.now)
     assert {world.start("there").name for _ in range(2)} == {"b"}
+    world = SeatedWorld("ab")
+    world.priority.active = "a"
     pinned = [world.dispatch() for _ in range(2)]
     for dispatch in pinned:
         dispatch.pin = "b"
