@@ -390,6 +390,31 @@ def test_opened_to_others_while_running(home: Path, open_store: Opener) -> None:
     eventually(lambda: works(store))
 
 
+def test_what_the_operator_has_set_holds_while_the_database_cannot_be_read(home: Path, open_store: Opener) -> None:
+    store = open_store()
+    assert store.set_account_flag("a/b", "disabled", True).result(5)
+    assert store.set_setting("balancing", False).result(5)
+    assert store.account_flags() == {"a/b": {"disabled": True}}
+    assert store.settings() == {"balancing": False}
+    store.path.chmod(0o644)
+    store._database.close()
+    assert store.try_read("SELECT 1") is None
+    assert store.account_flags() == {"a/b": {"disabled": True}}, "a disabled account must not come back"
+    assert store.settings() == {"balancing": False}
+
+
+def test_values_that_are_no_json_stop_nothing(home: Path, open_store: Opener) -> None:
+    store = open_store()
+    assert store.set_account_flag("a/b", "paused", True).result(5)
+    assert store.set_setting("strategy", "drain").result(5)
+    assert store.set_setting("balancing", False).result(5)
+    with sqlite3.connect(file_of(home)) as other:
+        other.execute("UPDATE account_flags SET value = '{oops'")
+        other.execute("UPDATE settings SET value = '{oops' WHERE key = 'strategy'")
+    assert store.settings() == {"balancing": False}
+    assert store.account_flags() == {"a/b": {"paused": True}}, "it is set, whatever the value was"
+
+
 def test_waiting_writes_are_bounded(
     home: Path, open_store: Opener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
