@@ -126,4 +126,4 @@ def _rows(one: Inspected, now: float) -> Iterator[tuple[str, RenderableType]]:
     if did := list(doings(account, now)):
         yield "lately", Group(*did)
     for event in one.events:
-        yield time.strftime("%d.%m. %H:%M", time.localtime(event.at)), event.message or event.type
+        yield time.strftime("%m-%d %H:%M", time.localtime(event.at)), event.message or event.type
