@@ -42,7 +42,7 @@ async def test_a_nearly_empty_account_keeps_its_sessions_until_a_turn_ends(fake:
         (f"{unified}-5h-status", "allowed_warning"),
     )
     fake.play("anthropic0", then=steps.ok(headers=told_by_provider))
-    accounts = accounts_of(fake, "anthropic", 2)
+    accounts = [one | {"priority": 0} for one in accounts_of(fake, "anthropic", 2)]
     proxy = await launch(config(*accounts))
     assert await turn(proxy, "old", PERSON) == "anthropic0"
     await asyncio.sleep(NOTED)
@@ -70,7 +70,9 @@ async def test_leaving_can_be_switched_off(fake: FakeProvider, launch: Launch) -
         ("anthropic-ratelimit-unified-5h-reset", "4102444800"),
     )
     fake.play("anthropic0", then=steps.ok(headers=headers))
-    proxy = await launch(config(*accounts_of(fake, "anthropic", 2), priority={"leave_at": 0}))
+    proxy = await launch(
+        config(*({**one, "priority": 0} for one in accounts_of(fake, "anthropic", 2)), priority={"leave_at": 0})
+    )
     assert await turn(proxy, "old", PERSON) == "anthropic0"
     await asyncio.sleep(NOTED)
     assert [await turn(proxy, name, PERSON) for name in ("new", "old")] == ["anthropic0"] * 2

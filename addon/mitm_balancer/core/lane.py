@@ -1,8 +1,8 @@
 """The order of one pool's targets for one model, kept up to date by what has changed.
 
 A target is in one of four rankings: `ready`, `reserve` (nearly used up: it keeps its sessions, new ones only come when
-nobody is ready), `suspended` (our own breaker holds it back, a guess) or `benched` (it cannot serve). A change or the
-passing of time moves it; a decision looks at the heads.
+nobody of the same `priority` is ready), `suspended` (our own breaker holds it back, a guess) or `benched` (it cannot
+serve). A change or the passing of time moves it; a decision looks at the heads.
 """
 
 from __future__ import annotations
@@ -57,7 +57,15 @@ class Lane:
 
     def pick(self, active: int | None, without: Container[int]) -> tuple[int, bool] | None:
         """The target that serves next, and whether it is chosen because it is the active one."""
-        return self._pick(self.ready, active, without) or self._pick(self.reserve, active, without)
+        ready, spared = self._pick(self.ready, active, without), self._pick(self.reserve, active, without)
+        if ready is None or spared is None:
+            return ready or spared
+        # What stands behind in the operator's order may cost money: the rest of a quota goes first.
+        return spared if self._stands_before(spared[0], ready[0]) else ready
+
+    def _stands_before(self, one: int, other: int) -> bool:
+        targets = self.strategy.targets
+        return self.strategy.tiered and targets[one].priority < targets[other].priority
 
     def better(self, home: int, without: Container[int]) -> tuple[int, Reason] | None:
         """Who would serve a session of `home` better, and why; None: nobody, it is at its best there."""

@@ -80,6 +80,8 @@ class Strategy:
 
     name = "priority"
     because = "operator order"
+    tiered = True
+    """The operator's `priority` comes first; else it is only weighed."""
     spreads = False
     """New sessions go round; otherwise they join the account that serves."""
     circular = False
@@ -245,6 +247,7 @@ class Score(Strategy):
     """Each part is 0 to 1, times its weight; latency is measured against `max_expected_latency_ms`."""
 
     name = "score"
+    tiered = False
     because = "best score"
 
     def __init__(self, targets: Sequence[TargetInfo], known: Known) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from dispatch_world import OK, START, TRANSIENT, Scope, limited
 from seated_world import SeatedWorld
 from test_evidence import Window
 
-from mitm_balancer.core.strategies import BY_NAME
+from mitm_balancer.core.evidence import Evidence
+from mitm_balancer.core.health import Health
+from mitm_balancer.core.priority import Circumstances, Priority
+from mitm_balancer.core.strategies import BY_NAME, Known
 from mitm_balancer.core.switching import CACHE_LIFE, LEAVE_WORTH, MODELS_KEPT, Caches, Reason, Switch, worth_it
+from mitm_balancer.core.target import TargetInfo
 
 
 class Prices:
@@ -115,6 +121,17 @@ def test_new_sessions_leave_it_before_it_is_empty(strategy: str) -> None:
     assert world.turn("alone") == "a"
     world.now += 3601
     assert world.turn("first") == "a"
+
+
+@pytest.mark.parametrize("strategy", BY_NAME)
+def test_the_rest_of_a_quota_goes_before_an_account_of_a_higher_number(strategy: str) -> None:
+    """Which may cost money. `score` only weighs the numbers."""
+    evidence = Evidence()
+    evidence.stated("a", [Window("5h", 96, 3600)], START)
+    targets = [TargetInfo("a", "anthropic"), TargetInfo("b", "anthropic", priority=1)]
+    around = Circumstances(Known(evidence=evidence, leave_at=95))
+    chosen = Priority(targets, strategy, around).select("m", Health(random.Random(1)), START).chosen
+    assert chosen is not None and chosen.name == ("b" if strategy == "score" else "a")
 
 
 def test_a_session_stays_there_until_it_is_cheap_to_leave() -> None:
