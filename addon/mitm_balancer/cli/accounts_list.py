@@ -31,19 +31,18 @@ def main(args: argparse.Namespace) -> int:
         picture = take(args, home, store)
         stored = AccountBook(store, Vault.open(home)).all() if store is not None else []
         chosen = set((store.settings().get("active") or {}).values()) if store is not None else set()
-        pending = store.read("SELECT count(*) FROM pending_accounts")[0][0] if store is not None else 0
     merged = merge(config, stored)[0]
     rows = _rows(merged, {a.name: a for a in stored}, {p.name: p for p in picture.accounts}, chosen)
     unlisted = [account for account in stored if account.name not in {row["name"] for row in rows}]
     problems = [*picture.problems, *(f"{a.name}: {a.problem}" for a in unlisted if a.problem)]
     if args.json:
-        print_json({"accounts": rows, "problems": problems, "pending": pending})
+        print_json({"accounts": rows, "problems": problems, "pending": picture.pending})
         return 0
     print("\n".join(_text(rows, config, picture.at)))
     for problem in problems:
         print(f"problem   {problem}")
-    if pending:
-        print(f"{pending} captured and not decided on: {own_command()} accounts pending")
+    if picture.pending:
+        print(f"{picture.pending} captured and not decided on: {own_command()} accounts pending")
     return 0
 
 
@@ -120,8 +119,6 @@ def _details(row: dict[str, Any], now: float) -> list[str]:
         details.append(f"ends in {row['tail']}")
     if row["created_at"]:
         details.append(f"since {time.strftime('%Y-%m-%d', time.localtime(row['created_at']))}")
-    if row["last_used_at"]:
-        details.append(f"used {countdown(now - row['last_used_at'])} ago")
     if row["last_used_at"]:
         details.append(f"used {countdown(now - row['last_used_at'])} ago")
     if row["expires_at"]:

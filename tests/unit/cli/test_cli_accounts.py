@@ -4,11 +4,13 @@ import io
 import json
 import os
 import pty
+import sqlite3
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from mitm_balancer.accounts.model import Credential, StoredAccount
 from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.cli.main import main
 from mitm_balancer.secrets import Secret
-from mitm_balancer.store import CooldownRow, Store
+from mitm_balancer.store import CooldownRow, Store, database
 
 KEY, OTHER = "sk-ant-api03-CANARY-FIRST-1111", "sk-ant-api03-CANARY-SECOND-2222"
 
@@ -175,6 +177,31 @@ def test_declared_and_stored_accounts_are_one_list(run: Run) -> None:
     assert "config.yaml:3" in text
     assert "ends in 1111" in text
     assert all(len(line) <= 80 for line in text.splitlines())
+
+
+@pytest.mark.usefixtures("configured")
+def test_the_last_use_is_told_once(run: Run, home: Path) -> None:
+    run("add", "anthropic", "--alias", "mine", stdin=KEY)
+    with closing(Store.open(home)) as store:
+        book = AccountBook(store, Vault.open(home))
+        book.used({book.all()[0].id: time.time() - 3600})
+
+    assert run("list")[1].count("used ") == 1
+    assert listed(run)["anthropic/mine"]["last_used_at"] == pytest.approx(time.time() - 3600, abs=60)
+
+
+@pytest.mark.usefixtures("configured")
+def test_the_list_of_a_database_that_cannot_be_read(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the configuration declares is still told, and what is wrong."""
+    run("add", "anthropic", "--alias", "mine", stdin=KEY)
+    monkeypatch.setattr(database, "BUSY", 0.02)
+    with closing(sqlite3.connect(home / "balancer.sqlite", isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        code, out, _ = run("list")
+    assert code == 0
+    assert "anthropic/declared" in out
+    assert "problem   balancer.sqlite: database is locked" in out
 
 
 @pytest.mark.usefixtures("configured")
