@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from mitm_balancer.accounts.book import AccountBook
-from mitm_balancer.accounts.importing.model import ROTATING
 from mitm_balancer.accounts.model import Pending
+from mitm_balancer.accounts.oauth.services import ROTATING
 from mitm_balancer.accounts.sameness import known_identity
 from mitm_balancer.accounts.shapes import tail
 from mitm_balancer.accounts.vault import Vault

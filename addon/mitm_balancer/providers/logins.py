@@ -18,8 +18,6 @@ class TokenEndpoint:
     provider: str
     host: str
     path: str
-    rotates: bool
-    """Its refresh tokens are good for one use: whoever shares one has to hear of each."""
     clients: frozenset[str] = frozenset()
     """The client ids of the agents; empty: any."""
 
@@ -32,12 +30,12 @@ _CODEX = frozenset({"app_EMoamEEZ73f0CkXaXp7hrann"})
 _GEMINI_CLI = frozenset({"681255809395-oo8ft2oprdrnp9e3aqf6av3hmdib135j.apps.googleusercontent.com"})
 
 ENDPOINTS = (
-    TokenEndpoint("anthropic", "platform.claude.com", "/v1/oauth/token", rotates=True),
-    TokenEndpoint("anthropic", "console.anthropic.com", "/v1/oauth/token", rotates=True),
-    TokenEndpoint("anthropic", "api.anthropic.com", "/v1/oauth/token", rotates=True),
-    TokenEndpoint("codex", "auth.openai.com", "/oauth/token", rotates=True, clients=_CODEX),
-    TokenEndpoint("codeassist", "oauth2.googleapis.com", "/token", rotates=False, clients=_GEMINI_CLI),
-    TokenEndpoint("kimi", "auth.kimi.com", "/api/oauth/token", rotates=True),
+    TokenEndpoint("anthropic", "platform.claude.com", "/v1/oauth/token"),
+    TokenEndpoint("anthropic", "console.anthropic.com", "/v1/oauth/token"),
+    TokenEndpoint("anthropic", "api.anthropic.com", "/v1/oauth/token"),
+    TokenEndpoint("codex", "auth.openai.com", "/oauth/token", clients=_CODEX),
+    TokenEndpoint("codeassist", "oauth2.googleapis.com", "/token", clients=_GEMINI_CLI),
+    TokenEndpoint("kimi", "auth.kimi.com", "/api/oauth/token"),
 )
 
 

@@ -20,6 +20,7 @@ from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.exchange import read_exchange
 from mitm_balancer.accounts.following import Fate, follows, learn
 from mitm_balancer.accounts.model import AccountError, Credential, StoredAccount
+from mitm_balancer.accounts.oauth.services import ROTATING
 from mitm_balancer.accounts.sighting import sighted
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.decoding import decode
@@ -60,7 +61,7 @@ class Capture:
         self._book, self._changed, self._event, self._wall = book, changed, event, wall
         self.until = 0.0
         self._followed: frozenset[str] = frozenset()
-        """Providers of which an account lives on a login that an agent may renew."""
+        """Providers with tokens for one use, of which an account lives on a login that an agent may renew."""
         self._seen: dict[str, None] = {}
         self._told: set[str] = set()
 
@@ -68,7 +69,7 @@ class Capture:
         """The store's setting and accounts, as they are now."""
         until = setting.get("until") if isinstance(setting, dict) else None
         self.until = float(until) if isinstance(until, (int, float)) else 0.0
-        self._followed = frozenset(account.provider for account in accounts if follows(account))
+        self._followed = ROTATING.intersection(account.provider for account in accounts if follows(account))
         if not self.on:
             self._seen.clear()
             self._told.clear()
@@ -107,7 +108,7 @@ class Capture:
 
     def _hears(self, endpoint: TokenEndpoint) -> bool:
         """Interception of a login's own host is as rare as can be: the window, or a pair that two hold."""
-        return self.on or (endpoint.rotates and endpoint.provider in self._followed)
+        return self.on or endpoint.provider in self._followed
 
     # -- what is heard ------------------------------------------------------------------------------------------
 

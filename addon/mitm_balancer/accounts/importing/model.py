@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mitm_balancer.accounts.model import Credential
+from mitm_balancer.accounts.oauth.services import ROTATING
 from mitm_balancer.config.sources import CredentialSource, Env
-
-ROTATING = frozenset({"anthropic", "codex", "kimi"})
-"""Providers whose refresh tokens are good for one use (wire-facts 1.6, 3.6, 17.6): two owners lock each other out."""
 
 LARGEST = 16 * 1024 * 1024
 """Bytes of a credential file; the largest, Claude Code's own settings, has been seen with some megabytes."""
