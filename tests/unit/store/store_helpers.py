@@ -11,7 +11,7 @@ def cooldown(name: str = "anthropic/work", model: str = "", **changed: object) -
     return CooldownRow(name, model, **row)  # type: ignore[arg-type]
 
 
-def eventually(check: Callable[[], object], timeout: float = 10.0) -> None:
+def eventually(check: Callable[[], object], timeout: float = 30.0) -> None:
     """Wait until `check` holds."""
     deadline = time.monotonic() + timeout
     while not check():

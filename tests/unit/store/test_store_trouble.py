@@ -33,7 +33,7 @@ def filled(home: Path, rows: int = 1) -> None:
     store = Store.open(home)
     for n in range(rows):
         store.save_cooldown(cooldown(f"a/{n}"))
-    store.set_account_flag("a/0", "paused", True).result(5)
+    store.set_account_flag("a/0", "paused", True).result(30)
     for n in range(300):
         store.add_trace(f"r{n}", {"noise": "x" * 500})
     eventually((home / "balancer.sqlite.bak").exists)
@@ -47,7 +47,7 @@ def use(store: Store) -> list[bool]:
     store.add_trace("r", {"a": 1})
     store.add_event("failover")
     futures = [store.save_cooldown(cooldown("a/new")), store.set_account_flag("a/new", "paused", True)]
-    return [future.result(5) for future in futures]
+    return [future.result(30) for future in futures]
 
 
 def works(store: Store) -> bool:
@@ -104,7 +104,7 @@ def test_a_write_that_is_overtaken_on_its_way_is_answered(
         newer = store.save_cooldown(cooldown(strikes=2))
         assert not older.done()
         other.execute("COMMIT")
-    assert (older.result(5), newer.result(5)) == (True, True)
+    assert (older.result(30), newer.result(30)) == (True, True)
     assert store.cooldowns() == [cooldown(strikes=2)]
     # The thread lives.
     assert use(store) == [True, True]
@@ -148,7 +148,7 @@ if os.geteuid() == 0:
 store = Store.open(home)
 print(sorted(row.name for row in store.cooldowns()), store.account_flags())
 store.put_state("k", {})
-print(store.save_cooldown(CooldownRow("a/new", "", 2.0, 1.0, 1.0, "r")).result(5), store.healthy)
+print(store.save_cooldown(CooldownRow("a/new", "", 2.0, 1.0, 1.0, "r")).result(30), store.healthy)
 (home / "balancer.sqlite").chmod(0o600)
 while store.healthy:
     time.sleep(0.01)
@@ -192,7 +192,7 @@ def tiny_disk(home: Path) -> Iterator[Path]:
 
 def test_disk_full(tiny_disk: Path) -> None:
     store = Store.open(tiny_disk)
-    assert store.save_cooldown(cooldown("a/before")).result(5)
+    assert store.save_cooldown(cooldown("a/before")).result(30)
     ballast = tiny_disk / "ballast"
     with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
         while True:
@@ -232,15 +232,18 @@ def test_disk_full_at_start(tiny_disk: Path) -> None:
 @pytest.mark.parametrize("companions", [False, True])
 def test_read_only_file_system(tiny_disk: Path, companions: bool) -> None:
     store = Store.open(tiny_disk)
-    assert store.save_cooldown(cooldown("a/before")).result(5)
+    assert store.save_cooldown(cooldown("a/before")).result(30)
     eventually((tiny_disk / "balancer.sqlite.bak").exists)
-    if companions:  # as after a crash
-        keep = {path.name: path.read_bytes() for path in tiny_disk.iterdir()}
+    if companions:  # as after a crash; the backup is complete, and nothing else is written
+        with store._database.lock:
+            keep = {path.name: path.read_bytes() for path in tiny_disk.iterdir()}
     store.close()
+    store._writer._thread.join(30)  # a busy machine: `close` goes on after two seconds, and the files were still open
     for name, content in keep.items() if companions else ():
         (tiny_disk / name).touch(0o600)
         (tiny_disk / name).write_bytes(content)
-    subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
+    # Refused while anything has a file open for writing, be it a process that was just forked.
+    eventually(lambda: not subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)]).returncode)
     try:
         store = Store.open(tiny_disk)
         assert [row.name for row in store.cooldowns()] == ["a/before"]
@@ -255,7 +258,7 @@ def test_read_only_file_system(tiny_disk: Path, companions: bool) -> None:
 
 def test_file_size_limit(home: Path, open_store: Opener) -> None:
     store = open_store()
-    assert store.save_cooldown(cooldown("a/before")).result(5)
+    assert store.save_cooldown(cooldown("a/before")).result(30)
     eventually((home / "balancer.sqlite.bak").exists)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     signalled = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -342,7 +345,7 @@ def test_newer_rows_of_a_damaged_file_win_over_the_backup(home: Path, open_store
     filled(home)
     store = Store.open(home)
     store.save_cooldown(cooldown("a/0", strikes=7))
-    store.save_cooldown(cooldown("a/late")).result(5)
+    store.save_cooldown(cooldown("a/late")).result(30)
     store.close()
     damage_traces(file_of(home))
     assert {row.name: row.strikes for row in open_store().cooldowns()} == {"a/0": 7, "a/late": 1}
@@ -372,7 +375,8 @@ def test_damaged_while_running(home: Path, open_store: Opener, first: str) -> No
 def test_deleted_while_running(home: Path, open_store: Opener) -> None:
     store = open_store()
     use(store)
-    shutil.rmtree(home)
+    with store._database.lock:  # a backup in the middle of it would put a file into the folder that is being removed
+        shutil.rmtree(home)
     assert use(store) == [True, True]
     assert file_of(home).stat().st_mode & 0o777 == 0o600
     other = open_store()
@@ -381,8 +385,9 @@ def test_deleted_while_running(home: Path, open_store: Opener) -> None:
 
 def test_opened_to_others_while_running(home: Path, open_store: Opener) -> None:
     store = open_store()
-    shutil.rmtree(home)
-    home.mkdir(mode=0o755)
+    with store._database.lock:
+        shutil.rmtree(home)
+        home.mkdir(mode=0o755)
     assert use(store) == [False, False]
     assert store.healthy
     assert "chmod 700" in store.healthy
@@ -425,7 +430,7 @@ def test_waiting_writes_are_bounded(
         first = store.save_cooldown(cooldown("a/first"))
         for n in range(60):
             store.add_event("e", message=str(n))
-        assert first.result(5) is False
+        assert first.result(30) is False
         eventually(lambda: "50 writes waiting, 11 lost" in (store.healthy or ""))
     eventually(lambda: works(store))
     # The oldest that need not be durable went.
@@ -466,7 +471,7 @@ def test_the_backup_is_made_at_most_once_an_hour(
     assert backup.stat().st_ino == made
     hour_ago = time.time() - database.BACKUP_EVERY - 1
     os.utime(backup, (hour_ago, hour_ago))
-    assert store.save_cooldown(cooldown("a/later")).result(5)
+    assert store.save_cooldown(cooldown("a/later")).result(30)
     eventually(lambda: backup.stat().st_ino != made)
     assert backup.stat().st_mode & 0o777 == 0o600
     with closing(sqlite3.connect(backup)) as copy:
