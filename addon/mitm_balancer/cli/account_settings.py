@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from mitm_balancer.accounts.model import AccountSettings
 from mitm_balancer.cli.output import CliError
+from mitm_balancer.config.accounts import FARTHEST
 from mitm_balancer.config.nodes import BadValueError
 from mitm_balancer.config.urls import read_base_url
 from mitm_balancer.providers.model import Provider
@@ -18,7 +19,9 @@ NO_URL = "none"
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    parser.add_argument("--priority", type=int, metavar="N", help="lower goes first; a higher number is a reserve")
+    parser.add_argument(
+        "--priority", type=_priority, metavar="N", help="lower goes first; a higher number is a reserve"
+    )
     parser.add_argument("--weight", type=_positive(float), metavar="W", help="its share, with the strategy weighted")
     parser.add_argument("--models", metavar="GLOB,...", help="the models that it serves; default: all")
     parser.add_argument(
@@ -51,12 +54,27 @@ def _checked(url: str) -> str:
     return url
 
 
+def _priority(text: str) -> int:
+    """As in the configuration."""
+    try:
+        found = int(text)
+    except ValueError:
+        found = None
+    if found is None or not -FARTHEST <= found <= FARTHEST:
+        raise argparse.ArgumentTypeError(f"expected a whole number from -{FARTHEST} to {FARTHEST}, got {text}")
+    return found
+
+
 def _positive[N: (int, float)](kind: type[N]) -> Callable[[str], N]:
+    expected = "a whole number of at least 1" if kind is int else "a number above 0"
+
     def read(text: str) -> N:
-        found = kind(text)
+        try:
+            found = kind(text)
+        except ValueError:
+            found = kind(0)
         if not 0 < found < float("inf"):
-            raise ValueError
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text}")
         return found
 
-    read.__name__ = f"number above 0, not {kind.__name__}"
     return read

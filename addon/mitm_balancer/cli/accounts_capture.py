@@ -81,7 +81,10 @@ def _waiting(pending: int) -> str:
 
 
 def _minutes(text: str) -> float:
-    found = float(text)
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0
     if not 0 < found <= LONGEST_MINUTES:
-        raise argparse.ArgumentTypeError(f"expected minutes from 1 to {LONGEST_MINUTES:.0f}")
+        raise argparse.ArgumentTypeError(f"expected minutes from 1 to {LONGEST_MINUTES:.0f}, got {text}")
     return found

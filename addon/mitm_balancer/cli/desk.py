@@ -19,6 +19,7 @@ from mitm_balancer.cli.output import CliError
 from mitm_balancer.cli.places import config_of, existing_home, home_of
 from mitm_balancer.config import AccountSpec, Config
 from mitm_balancer.operations import overrides
+from mitm_balancer.operations.targets import nothing
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.providers.registry import Registry
 from mitm_balancer.store import Store, StoreError
@@ -122,4 +123,5 @@ def _only[T](text: str, known: dict[str, T]) -> T:
         return known[same[0]]
     if same:
         raise CliError(f"{text} is the alias of several accounts, say which: {', '.join(same)}")
-    raise CliError(f"Account not found: {text} (there are: {', '.join(known) or 'none'})")
+    words = [word for name in known for word in (name, name.partition("/")[2])]
+    raise CliError(nothing(text, list(known), words, "account"))

@@ -19,6 +19,8 @@ from mitm_balancer.ops.events import DECISIONS, EventType
 from mitm_balancer.ops.logfile import audit_path
 from mitm_balancer.ops.words import plain
 
+TYPES = sorted(type.value for type in EventType)
+
 SHOWN = 50
 """Without --limit."""
 
@@ -49,7 +51,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-f", "--follow", action="store_true", help="go on with what happens, until Ctrl-C")
     add("-n", "--limit", type=_count, default=SHOWN, metavar="N", help=f"how many of the past; default {SHOWN}")
-    add("--type", action="append", choices=sorted(EventType), metavar="T", help="of this type only; may be repeated")
+    add(
+        "--type",
+        action="append",
+        choices=sorted(t.value for t in EventType),
+        metavar="T",
+        help="of this type only; may be repeated",
+    )
     add("--account", metavar="A", help="of this account (provider/alias) or provider only")
     add("--request", metavar="ID", help="of this request only")
     add("--decisions", action="store_true", help="from the audit log: each step of each request as well")
@@ -145,7 +153,6 @@ def _when(line: Line) -> str:
 
 
 def _count(text: str) -> int:
-    found = int(text)
-    if found < 0:
-        raise argparse.ArgumentTypeError("expected 0 or more")
-    return found
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text}")
+    return int(text)

@@ -1,6 +1,7 @@
 """The console script `balancer`. Each verb is a file beside this one; it is imported only when it is asked for.
 
-Exit codes: 0 ok, 1 refused or failed, 2 usage. `exec` passes its command's own.
+Exit codes: 0 ok, 1 refused or failed, 2 usage. `exec` passes its command's own. What fails with `--json` says
+`{"error": ...}` on stdout, on one line, beside the sentence for people on stderr.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import ClassVar, NoReturn
 
 from mitm_balancer import __version__
-from mitm_balancer.cli.output import CliError, complain
+from mitm_balancer.cli.output import CliError, complain, print_error_json
 from mitm_balancer.cli.places import common
 
 VERBS = {
@@ -60,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(importlib.import_module(f"mitm_balancer.cli.{args.verb}_verb").main(args))
     except CliError as e:
+        if getattr(args, "json", False):
+            print_error_json(str(e))
         complain(str(e))
         return e.code
     except BrokenPipeError:  # `balancer status | head`
@@ -77,8 +81,20 @@ def _split(words: list[str]) -> tuple[list[str], list[str] | None]:
     return words[:place], words[place + 1 :]
 
 
+class _Parser(argparse.ArgumentParser):
+    """Parsers of verbs are of the same class: argparse takes that of the parser above."""
+
+    as_json: ClassVar[bool] = False
+
+    def error(self, message: str) -> NoReturn:
+        if self.as_json:
+            print_error_json(message)
+        super().error(message)
+
+
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    _Parser.as_json = "--json" in words
+    parser = _Parser(
         prog="balancer",
         description="Several of your own accounts behind one proxy: a limit on one is hidden by another.",
         epilog="Start here: balancer demo",

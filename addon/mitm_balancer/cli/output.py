@@ -37,6 +37,11 @@ def print_json(data: Any) -> None:
     print(json.dumps(data, indent=2, ensure_ascii=False))
 
 
+def print_error_json(message: str) -> None:
+    """For programs: why there is nothing else on stdout. One line, which also fits output of an object per line."""
+    print(json.dumps({"error": message}, ensure_ascii=False))
+
+
 def table(rows: Sequence[Sequence[str]], width: int = WIDTH) -> list[str]:
     """Lines with aligned columns. The last column is wrapped below itself, so that no line is longer than `width`."""
     if not rows:

@@ -19,6 +19,7 @@ from mitm_balancer.cli.places import existing_home, home_of
 from mitm_balancer.cli.roster_view import known_config
 from mitm_balancer.cli.usage_view import VERSION, Frame, as_json, lines
 from mitm_balancer.config import Config
+from mitm_balancer.operations.targets import candidates, nothing
 from mitm_balancer.store import Store, StoreError
 
 
@@ -77,8 +78,8 @@ def _chosen(accounts: Sequence[AccountPicture], words: Sequence[str]) -> list[Ac
     for word in words:
         names = {account.name for account in accounts if word in _names(account.name)}
         if not names:
-            known = ", ".join(account.name for account in accounts) or "there are none"
-            raise CliError(f"no account is called {word!r}; the accounts: {known}")
+            known = [account.name for account in accounts]
+            raise CliError(nothing(word, known, candidates(known)))
         found |= names
     return [account for account in accounts if not words or account.name in found]
 

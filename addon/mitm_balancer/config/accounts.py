@@ -39,6 +39,9 @@ _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+FARTHEST = 1_000_000
+"""The greatest number for `priority`, and with a minus the least."""
+
 
 def read_accounts(value: Value, providers: Mapping[str, Provider], folder: Path) -> tuple[AccountSpec, ...]:
     """Every sound account. `providers` are those that may be named; relative file paths start at `folder`."""
@@ -64,7 +67,7 @@ def _account(value: Value, providers: Mapping[str, Provider], folder: Path) -> A
         alias=alias or "",
         credential=credential or Literal(Secret("")),
         base_url=own_url,
-        priority=table.get("priority", whole(-1_000_000, 1_000_000), 0),
+        priority=table.get("priority", whole(-FARTHEST, FARTHEST), 0),
         weight=table.get("weight", number(above=0), 1),
         models=table.get("models", many(text, least=1), ("*",)),
         concurrency_limit=table.get("concurrency_limit", whole(1), 8),

@@ -35,7 +35,7 @@ def find(text: str, accounts: Iterable[str]) -> Named:
         return Named(same[0], (same[0],))
     if same:
         raise UnknownTargetError(f"{text} is the alias of several accounts, say which: {', '.join(same)}")
-    raise UnknownTargetError(_nothing(text, known))
+    raise UnknownTargetError(nothing(text, known, candidates(known)))
 
 
 def candidates(accounts: Iterable[str]) -> list[str]:
@@ -47,11 +47,14 @@ def candidates(accounts: Iterable[str]) -> list[str]:
     return [*known, *providers, *own]
 
 
-def _nothing(text: str, known: Sequence[str]) -> str:
+def nothing(text: str, known: Sequence[str], words: Sequence[str], what: str = "account or provider") -> str:
+    """Why `text` names none of the known accounts, and what to do; `words` is all that could have been meant."""
     if not known:
-        return f"there is no account {text}: no account is declared or stored"
-    near = difflib.get_close_matches(text, candidates(known), n=1, cutoff=0.5)
+        return (
+            f"there is no account {text}: no account is declared or stored; balancer accounts add PROVIDER stores one"
+        )
+    near = difflib.get_close_matches(text, words, n=1, cutoff=0.5)
     if near:
-        return f"there is no account or provider {text}; did you mean {near[0]}?"
+        return f"there is no {what} {text}; did you mean {near[0]}?"
     shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
-    return f"there is no account or provider {text}; there are: {shown}"
+    return f"there is no {what} {text}; there are: {shown}"

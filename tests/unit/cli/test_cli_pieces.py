@@ -189,3 +189,40 @@ def test_the_home_may_be_named_before_or_after_the_verb(
 
     assert json.loads(capsys.readouterr().out)["home"] == str(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["why", "last", "--json"], 1, "no request is known"),
+        (["pause", "nobody", "--json"], 1, "nobody"),
+        (["env", "--json"], 1, "no proxy runs"),
+        (["accounts", "use", "nobody", "--json"], 1, "balancer accounts add"),
+        (["usage", "nobody", "--json"], 1, "balancer accounts add"),
+        (["accounts", "remove", "nobody", "--json"], 1, "balancer accounts add"),
+        (["status", "--json", "--config", "nowhere.yaml"], 1, "there is no such file"),
+        (["events", "--decisions", "--json"], 1, "audit.ndjson"),
+        (["why", "--json"], 2, "REQUEST"),
+        (["priority", "strategy", "fastest", "--json"], 2, "fastest"),
+        (["nonsense", "--json"], 2, "nonsense"),
+        (["accounts", "capture", "--minutes", "x", "--json"], 2, "expected minutes from 1 to 1440, got x"),
+        (["accounts", "set", "a", "--priority", "9" * 30, "--json"], 2, "from -1000000 to 1000000"),
+        (["accounts", "set", "a", "--weight", "0", "--json"], 2, "expected a number above 0, got 0"),
+        (["accounts", "set", "a", "--concurrency-limit", "x", "--json"], 2, "expected a whole number of at least 1"),
+        (["events", "-n", "x", "--json"], 2, "expected a whole number of at least 0, got x"),
+        (["events", "--type", "x", "--json"], 2, "'account_activated'"),
+    ],
+)
+def test_what_fails_with_json_says_so_in_json(
+    words: list[str], code: int, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        ended = main(["--home", str(tmp_path / "home"), *words])
+    except SystemExit as e:
+        ended = int(e.code or 0)
+
+    said = capsys.readouterr()
+    assert ended == code
+    assert text in json.loads(said.out)["error"]
+    assert said.out.count("\n") == 1
+    assert text in said.err
