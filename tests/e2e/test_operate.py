@@ -7,12 +7,14 @@ import signal
 import time
 
 import pytest
+from wsproto.events import TextMessage
 
 from e2e.conftest import Launch
 from e2e.harness import REPO, Proxy, config
 from e2e.helpers import ANTHROPIC, accounts_of, came_one_by_one, told
 from e2e.operator import Said, cli, known
 from e2e.rawclient import RawAnswer
+from e2e.test_websocket import CREATE, Socket, close_code, said_in
 from mitm_balancer.testing import FakeProvider, steps
 
 NO_HOLD = {"hold_ms": 0}
@@ -237,3 +239,25 @@ async def test_a_change_of_the_cli_shows_in_the_log_of_no_client(fake: FakeProvi
     for words in (("status",), ("pause", "anthropic0"), ("resume", "anthropic0"), ("inspect", "anthropic")):
         assert (await cli(proxy, *words)).code == 0
     assert proxy.output.count("client connect") == before
+
+
+@pytest.mark.parametrize("verb", ["pause", "drain"])
+async def test_a_socket_that_is_open_obeys_with_its_next_question(
+    fake: FakeProvider, launch: Launch, verb: str
+) -> None:
+    """Codex asks everything over one socket: without this it would stay on a paused account for hours."""
+    proxy = await known(await launch(config(*accounts_of(fake, "openai", 2))))
+    async with Socket.open(proxy, session="s1") as socket:
+        assert told(socket.answer) == ("openai0", 1)
+        await socket.send(TextMessage(data=CREATE))
+        assert "response.completed" in said_in(await socket.events("response.completed"))[-1]
+
+        await obeyed(proxy, verb, "openai0")
+        await socket.send(TextMessage(data=CREATE))
+        if verb == "drain":  # which lets a session end where it is
+            assert "response.completed" in said_in(await socket.events("response.completed"))[-1]
+            return
+        assert close_code(await socket.events("response.created")) == 1012
+    async with Socket.open(proxy, session="s1") as socket:
+        assert told(socket.answer) == ("openai1", 1)
+    assert [len(row.messages) for row in fake.ledger.of("openai0")] == [1], "the question never left"

@@ -67,7 +67,7 @@ class Socket:
                     return found
 
 
-def _texts(events: list[object]) -> list[str]:
+def said_in(events: list[object]) -> list[str]:
     return [event.data for event in events if isinstance(event, TextMessage)]
 
 
@@ -81,11 +81,11 @@ async def test_frames_go_both_ways_with_the_accounts_credential(fake: FakeProvid
     async with Socket.open(proxy) as socket:
         assert (socket.answer.status, told(socket.answer)) == (101, ("openai0", 1))
         await socket.send(TextMessage(data="hello"))
-        assert _texts(await socket.events("hello")) == ["openai0: hello"]
+        assert said_in(await socket.events("hello")) == ["openai0: hello"]
         await socket.send(Ping(payload=b"p"))
         assert isinstance((await socket.events())[-1], Pong)
         await socket.send(TextMessage(data=CREATE))
-        texts = _texts(await socket.events("response.completed"))
+        texts = said_in(await socket.events("response.completed"))
         assert "openai0:0" in next(text for text in texts if "output_text.delta" in text)
         await socket.send(CloseConnection(code=1000))
         assert isinstance((await socket.events())[-1], CloseConnection)
@@ -107,7 +107,7 @@ async def test_a_refused_handshake_goes_to_the_next_account(fake: FakeProvider, 
         async with Socket.open(proxy) as socket:
             assert (socket.answer.status, told(socket.answer)) == (101, ("openai1", attempts))
             await socket.send(TextMessage(data="hello"))
-            assert _texts(await socket.events("hello")) == ["openai1: hello"]
+            assert said_in(await socket.events("hello")) == ["openai1: hello"]
     assert [record.label for record in fake.ledger] == ["openai0", "openai1", "openai1"]
 
 
@@ -118,8 +118,8 @@ async def test_the_end_of_either_side_is_the_end_of_both(fake: FakeProvider, lau
     async with Socket.open(proxy) as socket:
         await socket.send(TextMessage(data=CREATE))
         events = await socket.events()
-        assert any("response.created" in text for text in _texts(events))
-        assert not any("response.completed" in text for text in _texts(events))
+        assert any("response.created" in text for text in said_in(events))
+        assert not any("response.completed" in text for text in said_in(events))
     async with Socket.open(proxy) as socket:
         await socket.send(TextMessage(data="hello"))
         await socket.events("hello")
@@ -140,7 +140,7 @@ async def test_a_refusal_of_the_request_comes_back_as_it_is(fake: FakeProvider, 
         assert (after.status, told(after)) == (200, ("openai0", 1))
 
 
-def _close_code(events: list[object]) -> int | None:
+def close_code(events: list[object]) -> int | None:
     return next((int(event.code) for event in events if isinstance(event, CloseConnection)), None)
 
 
@@ -151,8 +151,8 @@ async def test_a_limit_inside_the_socket_moves_the_client(fake: FakeProvider, la
     async with Socket.open(proxy) as socket:
         await socket.send(TextMessage(data=CREATE))
         events = await socket.events()
-        assert _close_code(events) == 1012
-        assert not any("error" in text for text in _texts(events))
+        assert close_code(events) == 1012
+        assert not any("error" in text for text in said_in(events))
     async with Socket.open(proxy) as socket:
         assert told(socket.answer) == ("openai1", 1)
 
@@ -164,7 +164,7 @@ async def test_a_limit_inside_the_only_accounts_socket_is_told_by_us(fake: FakeP
     proxy = await launch(config(*accounts_of(fake, "openai", 1)))
     async with Socket.open(proxy) as socket:
         await socket.send(TextMessage(data=CREATE))
-        assert _close_code(await socket.events()) == 1012
+        assert close_code(await socket.events()) == 1012
     async with Socket.open(proxy) as socket:
         assert socket.answer.status == 426
     answer = await _ask_over_http(proxy)
@@ -178,7 +178,7 @@ async def test_a_short_limit_of_the_only_account_is_the_providers_word(fake: Fak
     proxy = await launch(config(*accounts_of(fake, "openai", 1)))
     async with Socket.open(proxy) as socket:
         await socket.send(TextMessage(data=CREATE))
-        assert any('"error"' in text for text in _texts(await socket.events("error")))
+        assert any('"error"' in text for text in said_in(await socket.events("error")))
 
 
 @pytest.mark.parametrize("step", [steps.error_first(ErrorKind.OVERLOADED), steps.cut(1)], ids=["overloaded", "cut"])

@@ -131,7 +131,10 @@ class Script:
             return None
         if event.truncated or meaning(self.dialect, event) is Meaning.ERROR:
             return _Part(_Kind.CLASH)
-        return self._read(json.loads(event.data))
+        try:
+            return self._read(json.loads(event.data))
+        except (AttributeError, LookupError, TypeError, ValueError):
+            return _Part(_Kind.CLASH)  # of no shape that we know: it passes, and nothing goes on from there
 
 
 def _anthropic(value: dict[str, Any]) -> _Part | None:

@@ -258,7 +258,10 @@ class BalancerAddon:
         if self.backend is None or flow.websocket is None:
             return
         if (socket := self.backend.runtime.sockets.get(flow.id)) is not None:
-            socket.message(flow.websocket.messages[-1])
+            messages = flow.websocket.messages
+            socket.message(messages[-1])
+            if not _messages_are_wanted():
+                del messages[:-1]  # mitmproxy keeps them all, and a socket may be open for days
 
     def _hooks_of_master(self) -> Hooks:
         if self._hooks is None:
@@ -354,10 +357,19 @@ def _bodies_are_wanted() -> bool:
     return any(name in options and getattr(options, name) for name in ("save_stream_file", "hardump"))
 
 
+def _messages_are_wanted() -> bool:
+    """The same of the frames of a socket, which somebody's script may read as well."""
+    return _bodies_are_wanted() or _has_scripts()
+
+
 def _is_observed() -> bool:
     """Whether anything but ourselves sees flows: a user interface, a dump, somebody's script."""
     options, addons = ctx.options, ctx.master.addons
     if addons.get("view") is not None or _bodies_are_wanted():
         return True
     dumped = addons.get("dumper") is not None and options.flow_detail > 0
-    return dumped or any(not path.endswith("balancer.py") for path in _get_scripts())
+    return dumped or _has_scripts()
+
+
+def _has_scripts() -> bool:
+    return any(not path.endswith("balancer.py") for path in _get_scripts())

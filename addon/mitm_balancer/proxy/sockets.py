@@ -1,7 +1,8 @@
 """Inside an open WebSocket: limits arrive as frames (client-facts: Codex), not as statuses.
 
 A refusal of the account is kept from the client and the socket is closed with 1012 (service restart): the client
-reconnects, sends its whole input again, and the handshake goes to another account.
+reconnects, sends its whole input again, and the handshake goes to another account. The same with the next question of
+a socket whose account has since been paused, disabled or removed.
 """
 
 from __future__ import annotations
@@ -52,6 +53,10 @@ class SocketWatch:
         self.answering = False
         """An answer was asked for and has not ended."""
 
+    def asks(self, message: WebSocketMessage) -> bool:
+        """Whether new work begins with this frame."""
+        return message.from_client and message.is_text and not self.answering and _ASKS in message.content[:_FAR]
+
     def look(self, message: WebSocketMessage) -> Outcome | None:
         """What this frame says about the account; None: nothing."""
         if not message.is_text:
@@ -78,7 +83,10 @@ class OpenSocket:
         self._outlet, self._order, self._tie = outlet, dispatch.priority, dispatch.tie
 
     def message(self, message: WebSocketMessage) -> None:
-        """A frame: a refusal of the account moves the client to another one."""
+        """A frame: a refusal of the account moves the client to another one, and so does the operator."""
+        if self.watch.asks(message) and (why := self._gone()):
+            self._move(message, why)
+            return
         outcome = self.watch.look(message)
         model, now = self.watch.model, self.runtime.clock()
         usage = metering.framed(self.runtime, self.account.name, self.claim.dialect, model, self.watch.tail)
@@ -91,14 +99,8 @@ class OpenSocket:
             self._shun(now)
         if not outcome.definite_refusal or not (renewing or self._better_elsewhere(model, now)):
             return  # nobody else could do better: the client hears it from the provider
-        message.drop()
         wait = "" if outcome.wait is None else f", back in {countdown(outcome.wait)}"
-        logger.info(
-            "mitm-balancer: %s: %s (%s)%s inside a socket: it is closed for a reconnect",
-            self.account.name, outcome.verdict.value, outcome.reason, wait,
-        )  # fmt: skip
-        if isinstance(self._outlet, StreamOutlet):
-            spawn(self._outlet.close_socket(SERVICE_RESTART, "another account takes over"), "balancer socket")
+        self._move(message, f"{outcome.verdict.value} ({outcome.reason}){wait}")
 
     def ended(self, *, by_client: bool) -> None:
         """It is closed. In the middle of an answer, and not by the client: that is an interruption."""
@@ -109,6 +111,21 @@ class OpenSocket:
         logger.info("mitm-balancer: %s: %s", self.account.name, text)
         self.runtime.learn(self.account.name, self.watch.model, outcome)
         self._shun(self.runtime.clock())
+
+    def _gone(self) -> str:
+        """Why the account gets no new work by the operator's word; empty: it does. A drained one keeps its sessions."""
+        pool = self.runtime.pools.get(self.account.provider.name)
+        if pool is None or self.account.name not in pool.accounts:
+            return "the account is gone"
+        state = self.runtime.around.states.of(self.account.name, self.account.provider.name)
+        return "" if state in ("", "drained") else f"the account is {state}"
+
+    def _move(self, message: WebSocketMessage, why: str) -> None:
+        """Keep this frame back, and have the client come again."""
+        message.drop()
+        logger.info("mitm-balancer: %s: %s inside a socket: it is closed for a reconnect", self.account.name, why)
+        if isinstance(self._outlet, StreamOutlet):
+            spawn(self._outlet.close_socket(SERVICE_RESTART, "another account takes over"), "balancer socket")
 
     def _shun(self, now: float) -> None:
         """The client comes back with a handshake: another account is to answer that one."""

@@ -191,3 +191,25 @@ def test_a_thought_in_the_place_of_the_text_is_the_end() -> None:
     thought = named({"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}})
     with pytest.raises(DivergedError):
         had.onto(only(thought), thought)
+
+
+@pytest.mark.parametrize(
+    "dialect, value",
+    [
+        (ANTHROPIC, {"type": "content_block_delta", "index": 0, "delta": "x"}),
+        (ANTHROPIC, {"type": "content_block_start", "index": 0, "content_block": "x"}),
+        (CHAT, {"choices": {"a": 1}}),
+        (CHAT, {"choices": 5}),
+        (CHAT, {"choices": [None]}),
+        (CHAT, {"choices": [{"delta": ["role"]}]}),
+        (GEMINI, {"candidates": 5}),
+        (GEMINI, {"candidates": ["x"]}),
+        (GEMINI, {"candidates": [{"content": {"parts": 5}}]}),
+    ],
+    ids=repr,
+)
+def test_an_event_of_an_unknown_shape_passes_and_rules_going_on_out(dialect: Dialect, value: object) -> None:
+    """With `resume: error` it would pass: another setting must not break an answer that is whole."""
+    script = Script(dialect)
+    script.saw(Event(data=json.dumps(value).encode()))
+    assert not script.resumable
