@@ -12,7 +12,7 @@ from wsproto.events import TextMessage
 from e2e.conftest import Launch
 from e2e.harness import REPO, Proxy, config
 from e2e.helpers import ANTHROPIC, accounts_of, came_one_by_one, told
-from e2e.operator import Said, cli, known
+from e2e.hands import Said, cli, known
 from e2e.rawclient import RawAnswer
 from e2e.test_websocket import CREATE, Socket, close_code, said_in
 from mitm_balancer.testing import FakeProvider, steps
