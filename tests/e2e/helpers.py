@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import itertools
 import json
 import re
 import socket
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -168,6 +171,17 @@ async def ask(proxy: Proxy, where: Corner, *, stream: bool) -> RawAnswer:
     """One request on a connection of its own; its test id is the corner's name."""
     async with await proxy.dial(where.host) as client:
         return await client.request(*where.speech.request(stream=stream, test_id=where.name))
+
+
+async def until(check: Callable[[], object | Awaitable[object]], what: str = "it", seconds: float = 20.0) -> None:
+    """Wait until `check` gives something true. Not for how fast it comes: a busy machine takes its time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = check()
+        if await found if inspect.isawaitable(found) else found:
+            return
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
+        await asyncio.sleep(0.05)
 
 
 def closed_port_url() -> str:

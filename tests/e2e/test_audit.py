@@ -13,11 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from e2e.conftest import Launch
 from e2e.harness import How, Proxy, account, config
-from e2e.helpers import ANTHROPIC, CHAT, Speech, accounts_of
+from e2e.helpers import ANTHROPIC, CHAT, Speech, accounts_of, until
 from e2e.rawclient import RawAnswer
 from e2e.test_secrets import ACCOUNTS, CLIENTS, COOKIE, OWN
 from mitm_balancer.core.verdict import Verdict
@@ -212,7 +210,13 @@ async def test_metrics_count_what_the_provider_saw(fake: FakeProvider, launch: L
     for _ in range(3):
         await ask(proxy, stream=True)
     await audit_has(proxy, "completed", 3)
-    await asyncio.sleep(0.7)  # the gauges
+    cooling = 'balancer_cooldown_seconds{account="anthropic/anthropic0"}'
+
+    async def gauged() -> bool:
+        page = await scrape(port)
+        return f"{cooling} 0.0" not in page and 'balancer_in_flight{account="anthropic/anthropic1"} 0.0' in page
+
+    await until(gauged, "gauges, every half second")
 
     page = await scrape(port)
 
@@ -242,9 +246,15 @@ async def test_a_taken_port_is_told_and_the_proxy_goes_on(fake: FakeProvider, la
     assert "balancer_info" in await scrape(port)
     proxy.rewrite(config(*accounts_of(fake, "anthropic", 1)))
     await audit_has(proxy, "config_reloaded", 2)
-    await asyncio.sleep(0.7)
-    with pytest.raises(urllib.error.URLError):
-        await scrape(port)
+
+    async def closed() -> bool:
+        try:
+            await scrape(port)
+        except OSError:
+            return True
+        return False
+
+    await until(closed, "the end of the exporter")
 
 
 # -- notices --------------------------------------------------------------------------------------------------------

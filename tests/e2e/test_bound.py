@@ -15,7 +15,7 @@ import zstandard
 
 from e2e.conftest import Launch
 from e2e.harness import Proxy, account, config
-from e2e.helpers import told
+from e2e.helpers import told, until
 from e2e.rawclient import RawAnswer
 from mitm_balancer.testing import FakeProvider, steps
 from mitm_balancer.testing.ask import AskKind
@@ -117,7 +117,8 @@ async def test_a_restart_forgets_nothing_and_the_disk_tells_nothing(
     proxy = await launch(two(fake, "openai"))
     makes_a_file(fake, "a")
     await ask(proxy, OPENAI, "POST", "/v1/files", b"multipart")
-    await asyncio.sleep(1.0)  # the store shares commits: a quarter of a second, and the time of two busy cores
+    with closing(sqlite3.connect(proxy.home / "balancer.sqlite")) as db:  # the store shares commits
+        await until(lambda: db.execute("SELECT 1 FROM owners").fetchall(), "the owner on the disk")
     await proxy.kill()
     with closing(sqlite3.connect(proxy.home / "balancer.sqlite")) as db:
         assert [account for (account,) in db.execute("SELECT account FROM owners")] == ["openai/a"]
@@ -194,8 +195,8 @@ async def test_thinking_that_is_refused_is_taken_out_once(fake: FakeProvider, la
     assert bodies == [json.dumps(asked).encode(), json.dumps(asked | {"messages": messages_left}).encode()]
     assert [record.label for record in fake.ledger] == ["a", "a"]
     assert fake.ledger[1].header(b"content-length") == str(len(bodies[1]))
-    await asyncio.sleep(0.6)
     with closing(sqlite3.connect(proxy.home / "balancer.sqlite")) as db:
+        await until(lambda: db.execute("SELECT 1 FROM traces").fetchall(), "the trace on the disk")
         (trace,) = db.execute("SELECT record FROM traces ORDER BY seq DESC LIMIT 1").fetchone()
     assert json.loads(trace)["stripped"] == "1 thinking blocks"
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from e2e.conftest import Launch
+from e2e.hands import CommandFailed, cli, command, commanded, known
 from e2e.harness import Proxy, config
 from e2e.helpers import ANTHROPIC, accounts_of, came_one_by_one, told
-from e2e.hands import CommandFailed, cli, command, commanded, known
 from e2e.rawclient import RawAnswer
 from mitm_balancer.testing import FakeProvider, steps
 

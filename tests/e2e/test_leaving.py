@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import json
 import time
 from typing import Any
 
 from e2e.conftest import Launch
 from e2e.harness import Proxy, config
-from e2e.helpers import ANTHROPIC, accounts_of, told
+from e2e.helpers import ANTHROPIC, accounts_of, told, until
 from mitm_balancer.store import Store
 from mitm_balancer.testing import FakeProvider, steps
-
-NOTED = 2.0
-"""Seconds in which headers of limits have been read: that is done once a second, not for every answer."""
 
 PERSON = {"role": "user", "content": "go on"}
 RESULT = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "42"}]}
@@ -32,6 +29,12 @@ async def turn(proxy: Proxy, session: str, last: dict[str, Any]) -> str:
     return told(answer)[0]
 
 
+async def noted(proxy: Proxy) -> None:
+    """Headers of limits have been read: that is done once a second, not for every answer."""
+    with contextlib.closing(Store.open(proxy.home)) as store:
+        await until(lambda: [w for w in store.windows() if (w.used_percent or 0) > 90], "the window in the store")
+
+
 async def test_a_nearly_empty_account_keeps_its_sessions_until_a_turn_ends(fake: FakeProvider, launch: Launch) -> None:
     """At 97 %: new sessions go to the other one. One that is there stays in the middle of a turn, and moves with the
     user's next question, because its prompt is short; `leave_at: 0` would keep all of them."""
@@ -45,7 +48,7 @@ async def test_a_nearly_empty_account_keeps_its_sessions_until_a_turn_ends(fake:
     accounts = [one | {"priority": 0} for one in accounts_of(fake, "anthropic", 2)]
     proxy = await launch(config(*accounts))
     assert await turn(proxy, "old", PERSON) == "anthropic0"
-    await asyncio.sleep(NOTED)
+    await noted(proxy)
     assert await turn(proxy, "new", PERSON) == "anthropic1"
     assert await turn(proxy, "old", RESULT) == "anthropic0"
     assert await turn(proxy, "old", PERSON) == "anthropic1"
@@ -74,5 +77,5 @@ async def test_leaving_can_be_switched_off(fake: FakeProvider, launch: Launch) -
         config(*({**one, "priority": 0} for one in accounts_of(fake, "anthropic", 2)), priority={"leave_at": 0})
     )
     assert await turn(proxy, "old", PERSON) == "anthropic0"
-    await asyncio.sleep(NOTED)
+    await noted(proxy)
     assert [await turn(proxy, name, PERSON) for name in ("new", "old")] == ["anthropic0"] * 2

@@ -15,7 +15,7 @@ import pytest
 
 from e2e.conftest import Launch
 from e2e.harness import BIN, Proxy, account, bare_environment, config
-from e2e.helpers import ANTHROPIC, told
+from e2e.helpers import ANTHROPIC, told, until
 from e2e.rawclient import ProxyRefusedError, RawAnswer
 from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.model import AccountSettings, Credential
@@ -73,9 +73,13 @@ async def cli(proxy: Proxy, *words: str, code: int = 0) -> str:
     return out.decode()
 
 
+BUSY = 3.0
+"""Seconds that a busy machine may add to the second of the contract."""
+
+
 async def until_serves(proxy: Proxy, alias: str, limit: float = 1.0) -> None:
     """Within a second (contract) the next new session is served by this account."""
-    deadline = time.monotonic() + limit + 0.3
+    deadline = time.monotonic() + limit + BUSY
     served = ""
     while served != alias:
         assert time.monotonic() < deadline, served
@@ -195,7 +199,8 @@ async def test_a_lost_key_disables_the_stored_accounts_and_no_other(
     assert "anthropic/one cannot serve: the key that unseals it is gone" in proxy.output
     # The cure, while it runs.
     (tmp_path / "kept").rename(home / "key")
-    await asyncio.sleep(1)
+    with contextlib.closing(Store.open(home)) as store:
+        await until(lambda: not (store.get_state("proxy") or {}).get("credential_problems"), "the cure")
     fake.play("two", then=steps.rate_limited(retry_after=600))
     assert told(await ask(proxy)) == ("one", 2)
 

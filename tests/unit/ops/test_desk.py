@@ -96,11 +96,17 @@ def test_an_item_that_fails_is_told_and_the_rest_goes_on(caplog: pytest.LogCaptu
 
 def test_an_end_does_not_wait_for_a_thread_that_stands_still() -> None:
     go = threading.Event()
-    desk = Desk(lambda _: go.wait(10), lambda: None)
+    stands = threading.Event()
+
+    def work(_: int) -> None:
+        stands.set()
+        go.wait(30)
+
+    desk = Desk(work, lambda: None)
     desk.start()
     for number in range(4):
         desk.put(number)
-    time.sleep(0.1)
+    assert stands.wait(30)
 
     started = time.monotonic()
     left = desk.close(0.2)

@@ -121,11 +121,12 @@ def test_a_port_that_comes_free_is_taken(proxy: Proxy, monkeypatch: pytest.Monke
         port = taken.getsockname()[1]
         proxy.observing.configure(Config(metrics=Metrics(Address("127.0.0.1", port))))
         assert proxy.observing.problems == (f"no metrics on 127.0.0.1:{port}: Address already in use",)
-    time.sleep(0.1)
 
-    proxy.observing.look(())
+    def again() -> bool:
+        proxy.observing.look(())
+        return proxy.observing.problems == ()
 
-    assert proxy.observing.problems == ()
+    eventually(again)
     socket.create_connection(("127.0.0.1", port), 5).close()
 
 

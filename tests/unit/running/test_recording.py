@@ -153,16 +153,19 @@ def test_what_is_dropped_is_told_by_the_log_itself() -> None:
     recording, _ = recorder(None)
     go = threading.Event()
 
+    stands = threading.Event()
+
     class Slow(Lines):
         def write(self, data: bytes) -> None:
-            go.wait(5)
+            stands.set()
+            go.wait(30)
             super().write(data)
 
     slow = Slow()
     recording.listen(Listeners(AuditLog(slow)))
     recording._desk._most = 50
     recording.event(EventType.PROXY_STARTED)
-    time.sleep(0.3)  # the thread stands in `write` now
+    assert stands.wait(30)
     started = time.perf_counter()
     for _ in range(80):
         recording.event(EventType.OPERATOR_CLEARED, "a/b")

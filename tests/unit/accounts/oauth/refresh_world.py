@@ -59,6 +59,12 @@ class World:
     async def renew(self, account: StoredAccount) -> Renewal:
         return await self.refresher.renew(account)
 
+    async def asked(self) -> None:
+        """The token endpoint has a request, which a slow one has not answered yet."""
+        async with asyncio.timeout(20):
+            while not self.tokens.asked:
+                await asyncio.sleep(0.01)
+
     def stored(self, name: str = "anthropic/work") -> StoredAccount:
         found = self.book.find(name)
         assert found is not None

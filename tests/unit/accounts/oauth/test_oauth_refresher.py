@@ -74,7 +74,7 @@ async def test_cancelling_a_wait_leaves_the_refresh_alone(world: World) -> None:
     account = world.add()
     world.tokens.play(Mishap.SLOW)
     waiting = asyncio.ensure_future(world.renew(account))
-    await asyncio.sleep(0.2)
+    await world.asked()
     waiting.cancel()
     await world.refresher.finish(5.0)
     assert refresh_of(world.stored()) == world.tokens.logins["work"].given.refresh
@@ -178,7 +178,7 @@ async def test_what_the_store_alone_tells_of_a_login(world: World) -> None:
     account, now = world.add(), time.time()
     world.tokens.play(Mishap.SLOW, Mishap.INVALID)
     running = asyncio.ensure_future(world.renew(account))
-    await asyncio.sleep(0.5)
+    await world.asked()
     assert standing(world.store, account, now) == ""
     await running
     assert standing(world.store, world.stored(), now + 4000) == ""
@@ -214,7 +214,7 @@ async def test_a_login_changed_meanwhile_is_taken_and_ours_is_dropped(world: Wor
     account = world.add()
     world.tokens.play(Mishap.SLOW)
     waiting = asyncio.ensure_future(world.renew(account))
-    await asyncio.sleep(0.3)
+    await world.asked()
     theirs = world.book.renew(account.name, world.credential(world.tokens.login("other")), generation=1)
     assert theirs is not None
     done = await waiting
@@ -226,7 +226,7 @@ async def test_a_rename_meanwhile_loses_nothing(world: World) -> None:
     account = world.add()
     world.tokens.play(Mishap.SLOW)
     waiting = asyncio.ensure_future(world.renew(account))
-    await asyncio.sleep(0.3)
+    await world.asked()
     world.book.rename(account.name, "renamed")
     assert isinstance(await waiting, Fresh)
     assert refresh_of(world.stored("anthropic/renamed")) == world.tokens.logins["work"].given.refresh
@@ -243,7 +243,8 @@ async def test_two_accounts_of_one_client_come_one_after_another(world: World) -
     first, second = world.add("a"), world.add("b")
     world.tokens.play(Mishap.SLOW)
     both = asyncio.gather(world.renew(first), world.renew(second))
-    await asyncio.sleep(0.5)
+    await world.asked()
+    await asyncio.sleep(0.2)
     assert len(world.tokens.asked) == 1
     assert all(isinstance(done, Fresh) for done in await both)
 
@@ -269,7 +270,7 @@ async def test_a_pair_that_cannot_be_stored_serves_from_memory_until_it_can(
     account = world.add()
     world.tokens.play(Mishap.SLOW)
     waiting = asyncio.ensure_future(world.renew(account))
-    await asyncio.sleep(0.4)
+    await world.asked()
     blocker = sqlite3.connect(world.home / "balancer.sqlite", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     done = await waiting
