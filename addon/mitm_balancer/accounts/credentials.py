@@ -14,6 +14,7 @@ import stat
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 
+from mitm_balancer.accounts.patience import patiently
 from mitm_balancer.config.sources import Command, CredentialSource, Env, File, Keyring, Literal, Stored
 from mitm_balancer.secrets import Secret
 
@@ -148,8 +149,7 @@ async def _end(process: Process) -> None:
 
 async def _from_keyring(source: Keyring) -> str:
     try:
-        async with asyncio.timeout(TIMEOUT):
-            value = await asyncio.to_thread(_ask_keyring, source)
+        value = await asyncio.to_thread(patiently, lambda: _ask_keyring(source), TIMEOUT)
     except TimeoutError:
         raise CredentialError(f"{source}: the keyring gave no answer within {TIMEOUT:g} s: is it unlocked?") from None
     if not value:
@@ -166,7 +166,7 @@ def _ask_keyring(source: Keyring) -> str | None:
         found: str | None = keyring.get_password(SERVICE, source.name)
     except keyring.errors.NoKeyringError:
         raise CredentialError(f"{source}: this machine has no keyring; use env, file or command instead") from None
-    except (keyring.errors.KeyringError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - backends raise what they like
         raise CredentialError(f"{source}: the keyring failed ({type(error).__name__}): is it unlocked?") from None
     return found
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
-import queue
 import secrets
 import stat
-import threading
 from collections.abc import Callable
 from pathlib import Path
+
+from mitm_balancer.accounts.patience import patiently
 
 FILE = "key"
 SERVICE = "mitm-balancer"
@@ -181,21 +181,11 @@ class _Keyring:
 
 def _keyring_call[T](call: Callable[[_Keyring], T]) -> T:
     """What the keyring answers within KEYRING_WAIT. VaultError: none, locked, too slow, broken."""
-    answers: queue.SimpleQueue[T | Exception] = queue.SimpleQueue()
-
-    def ask() -> None:
-        try:
-            answers.put(call(_Keyring()))
-        except Exception as error:  # noqa: BLE001 - backends raise what they like; it is told below
-            answers.put(error)
-
-    threading.Thread(target=ask, name="balancer-keyring", daemon=True).start()
     try:
-        answer = answers.get(timeout=KEYRING_WAIT)
-    except queue.Empty:
+        return patiently(lambda: call(_Keyring()), KEYRING_WAIT)
+    except VaultError:
+        raise
+    except TimeoutError:
         raise VaultError(f"it gave no answer within {KEYRING_WAIT:g} s") from None
-    if isinstance(answer, VaultError):
-        raise answer
-    if isinstance(answer, Exception):
-        raise VaultError(f"it failed ({type(answer).__name__})")
-    return answer
+    except Exception as error:  # noqa: BLE001 - backends raise what they like
+        raise VaultError(f"it failed ({type(error).__name__})") from None

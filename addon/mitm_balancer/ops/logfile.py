@@ -79,10 +79,14 @@ class RotatedFile:
             self._rotate()
             self._open()
         assert self._handle is not None
-        while data:
-            written = os.write(self._handle, data)
-            self._size += written
-            data = data[written:]
+        try:
+            while data:
+                written = os.write(self._handle, data)
+                self._size += written
+                data = data[written:]
+        except OSError:
+            self.close()  # a line may be there in part: the next `_open` sees to that
+            raise
 
     def close(self) -> None:
         if self._handle is not None:
@@ -92,7 +96,15 @@ class RotatedFile:
     def _open(self) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._handle = os.open(self.path, flags, PRIVATE)
-        self._size = os.fstat(self._handle).st_size
+        self._size = os.fstat(self._handle).st_size  # of a device: 0
+        if self._size and self._is_cut():
+            self._size += os.write(self._handle, b"\n")
+
+    def _is_cut(self) -> bool:
+        """Whether a full disk, or a kill, has left a part of a line."""
+        with self.path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
 
     def _moved(self) -> bool:
         assert self._handle is not None

@@ -44,3 +44,6 @@ async def _read(spec: AccountSpec) -> tuple[str, Secret | None, str]:
         return spec.name, await resolve(spec.credential), ""
     except CredentialError as e:
         return spec.name, None, str(e)
+    except Exception as e:  # a border: requests wait until all are read, and one source must not hold up everybody
+        logger.warning("mitm-balancer: %s: its credential cannot be read", spec.name, exc_info=True)
+        return spec.name, None, f"its credential cannot be read ({type(e).__name__}), see the log"

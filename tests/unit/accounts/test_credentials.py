@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -186,6 +187,8 @@ async def test_keyring() -> None:
     assert "use env, file or command" in await refusal(Keyring("work"))
     keyring.set_keyring(Ring(keyring.errors.KeyringLocked(CANARY)))
     assert "the keyring failed (KeyringLocked): is it unlocked?" in await refusal(Keyring("work"))
+    keyring.set_keyring(Ring(RuntimeError(CANARY)))
+    assert "the keyring failed (RuntimeError): is it unlocked?" in await refusal(Keyring("work"))
 
 
 async def test_a_keyring_that_hangs_blocks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,3 +202,21 @@ async def test_a_keyring_that_hangs_blocks_nothing(monkeypatch: pytest.MonkeyPat
     started = time.monotonic()
     assert "gave no answer within 0.1 s" in await refusal(Keyring("work"))
     assert time.monotonic() - started < 0.9
+
+
+async def test_a_keyring_that_hangs_takes_no_thread_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """asyncio's pool has six on a small machine; the store, renewals and reloads need them."""
+    end = threading.Event()
+
+    class Hangs(Ring):
+        def get_password(self, service: str, username: str) -> str | None:
+            end.wait(10)
+            return None
+
+    monkeypatch.setattr(credentials, "TIMEOUT", 0.1)
+    keyring.set_keyring(Hangs())
+    try:
+        await asyncio.gather(*(refusal(Keyring(f"k{number}")) for number in range(40)))
+        assert await asyncio.wait_for(asyncio.to_thread(int), 1) == 0
+    finally:
+        end.set()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import signal
 import stat
 import sys
 from pathlib import Path
@@ -221,6 +223,26 @@ def test_it_goes_on_where_an_earlier_process_stopped(tmp_path: Path) -> None:
 
     assert path.read_bytes() == b"line 2\n"
     assert numbered(path, 1).read_bytes() == b"line 0\nline 1\n"
+
+
+def test_a_line_that_was_cut_spoils_no_other(tmp_path: Path) -> None:
+    """A disk that is full takes a part of it; so does a kill."""
+    path = tmp_path / "audit.ndjson"
+    path.write_bytes(b"one\ntw")
+    file = RotatedFile(path, 1000, 1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (11, before[1]))
+    try:
+        with pytest.raises(OSError):
+            file.write(b"three-four-five\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == b"one\ntw\nthre"
+    file.write(b"six\n")
+
+    assert path.read_bytes() == b"one\ntw\nthre\nsix\n"
 
 
 def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path) -> None:
