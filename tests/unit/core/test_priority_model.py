@@ -165,7 +165,10 @@ class Kept(RuleBasedStateMachine):
             target = next(t for t in self.targets if t.name == rejected.name)
             assert rejected.block == (block(target) or self.spared(target, model))
         if chosen is not None and chosen.name != bound and self.spared(chosen, model) is not None:
-            assert all(self.spared(t, model) for t in free), "nearly used up, although another one is ready"
+            # Of the same rank: the rest of a quota goes before an account of a higher number.
+            ranked = self.priority.strategy.tiered
+            same = [t for t in free if not ranked or t.priority <= chosen.priority]
+            assert all(self.spared(t, model) for t in same), "nearly used up, although another one is ready"
 
     def spared(self, target: TargetInfo, model: str) -> Block | None:
         """Leave-before-empty, worked out anew."""
