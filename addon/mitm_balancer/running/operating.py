@@ -48,6 +48,8 @@ class Operator:
         self.later: dict[str, Later] = {}
         """Verbs that take their time: they run beside everything else, and answer at their end."""
         self._running: set[int] = set()
+        self._done: set[tuple[int, float]] = set()
+        """Asks that were obeyed, by number and time: some stay in sight, for the other proxies of this home."""
         self.revision = 0
         """Grows with each change: what was read from the store before it is older."""
         self._started = time.time()
@@ -112,24 +114,36 @@ class Operator:
         """Do what other processes ask, and answer. What they have written besides has been taken before."""
         if self._store is None:
             return
-        for ask in await asyncio.to_thread(asked, self._store, max(self._started, time.time() - FRESH)):
+        asks = await asyncio.to_thread(asked, self._store, max(self._started, time.time() - FRESH))
+        self._done &= {(ask.seq, ask.at) for ask in asks}
+        for ask in asks:
             if (later := self.later.get(ask.verb)) is None:
-                await self._answer(ask, await self._do(ask))
+                await self._obey(ask)
             elif ask.seq not in self._running:
                 self._running.add(ask.seq)
                 spawn(self._do_later(ask, later), f"balancer {ask.verb}")
+
+    async def _obey(self, ask: Ask) -> None:
+        mark = (ask.seq, ask.at)
+        if mark not in self._done:
+            answer = await self._do(ask)
+            if ask.answered or await self._answer(ask, answer):
+                self._done.add(mark)
 
     async def _do_later(self, ask: Ask, later: Later) -> None:
         await self._answer(ask, await later(ask.args))
         self._running.discard(ask.seq)
 
-    async def _answer(self, ask: Ask, answer: Mapping[str, Any]) -> None:
+    async def _answer(self, ask: Ask, answer: Mapping[str, Any]) -> bool:
+        """Whether it could be written."""
         if self._store is None:
-            return
+            return False
         try:
             await asyncio.to_thread(reply, self._store, ask.seq, answer)
         except StoreError as e:
             logger.warning("mitm-balancer: a command is obeyed, but its answer cannot be written: %s", e)
+            return False
+        return True
 
     async def _do(self, ask: Ask) -> dict[str, Any]:
         match ask.verb:

@@ -1,4 +1,4 @@
-"""What a command asks of a running proxy, and what the proxy answers: rows of one table, the store is the bus.
+"""What a command asks of the running proxies, and what they answer: rows of one table, the store is the bus.
 
 The settings and states themselves are rows of their own, written before the proxy is asked; so a proxy that runs no
 more, or comes later, misses nothing. All functions here block.
@@ -18,6 +18,10 @@ from mitm_balancer.store.store import Store
 KEPT = 100
 """Asks that stay in the table."""
 
+FOR_ALL = frozenset({"clear", "reload"})
+"""Verbs that every proxy of the home obeys, because each has a memory of its own. The others are done by one: the first
+answer counts."""
+
 FRESH = 60.0
 """Seconds after which nobody waits for an answer any more, and none is given."""
 
@@ -30,6 +34,8 @@ class Ask:
     at: float
     verb: str
     args: Mapping[str, Any]
+    answered: bool = False
+    """Another proxy was first."""
 
 
 def ask(store: Store, verb: str, args: Mapping[str, Any]) -> int:
@@ -46,9 +52,10 @@ def ask(store: Store, verb: str, args: Mapping[str, Any]) -> int:
 
 
 def asked(store: Store, since: float) -> list[Ask]:
-    """What was asked since that wall-clock time and waits for an answer, oldest first."""
-    query = "SELECT seq, at, verb, args FROM asks WHERE answer IS NULL AND at >= ? ORDER BY seq"
-    return [Ask(seq, at, verb, _dict(args)) for seq, at, verb, args in store.read(query, (since,))]
+    """What was asked since that wall-clock time, oldest first: what waits for an answer, or is for all."""
+    query = "SELECT seq, at, verb, args, answer IS NOT NULL FROM asks WHERE at >= ? ORDER BY seq"
+    found = (Ask(seq, at, verb, _dict(args), bool(done)) for seq, at, verb, args, done in store.read(query, (since,)))
+    return [ask for ask in found if not ask.answered or ask.verb in FOR_ALL]
 
 
 def reply(store: Store, seq: int, answer: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from mitm_balancer.app import App, compose
 from mitm_balancer.core.health import Cooldown
 from mitm_balancer.core.verdict import Verdict
 from mitm_balancer.proxy.addon import Settings
+from mitm_balancer.running.config_file import ConfigFile
 from mitm_balancer.store import Store
 from mitm_balancer.store.asks import ask, replied
 
@@ -104,6 +105,35 @@ async def test_an_ask_is_done_and_answered_once(app: App, other: Store) -> None:
     app.runtime.health.restore(Cooldown("anthropic/a", "", clock + 60, 60, "limit", Verdict.RATE_LIMITED))
     await app.operator.obey()
     assert list(app.runtime.health.cooldowns(clock)), "an ask is done once"
+
+
+async def test_every_proxy_of_a_home_obeys(app: App, other: Store) -> None:
+    """Each has cooldowns and a configuration in its own memory; the first answer is the command's."""
+    file = ConfigFile(app.home, Settings("", str(app.home)))
+    file.load()
+    second = App(app.home, file)
+    try:
+        for one in (app, second):
+            end = one.runtime.clock() + 60
+            one.runtime.health.restore(Cooldown("anthropic/a", "", end, 60, "limit", Verdict.RATE_LIMITED))
+        (app.home / "config.yaml").write_text("version: 1\naccounts: [{provider: anthropic, alias: c, credential: x}]")
+        clear = ask(other, "clear", {"names": ["anthropic/a"], "model": None})
+        reload = ask(other, "reload", {})
+        for one in (app, second, app, second):
+            await one.operator.obey()
+        for one in (app, second):
+            assert list(one.runtime.health.cooldowns(one.runtime.clock())) == []
+            assert [spec.name for spec in one.effective.accounts] == ["anthropic/c"]
+        assert replied(other, clear) == {"cleared": ["anthropic/a"]}
+        assert replied(other, reload) == {"problems": [], "accounts": 1}
+
+        second.runtime.health.restore(
+            Cooldown("anthropic/a", "", second.runtime.clock() + 60, 60, "limit", Verdict.RATE_LIMITED)
+        )
+        await second.operator.obey()
+        assert list(second.runtime.health.cooldowns(second.runtime.clock())), "by each once"
+    finally:
+        second.close()
 
 
 async def test_an_ask_of_before_this_process_is_none_of_ours(app: App, other: Store) -> None:

@@ -35,7 +35,10 @@ def test_an_ask_goes_over_and_its_answer_comes_back(store: Store, tmp_path: Path
     reply(proxy, first, {"cleared": ["a/b"]})
     assert replied(store, first) == {"cleared": ["a/b"]}
     assert replied(store, second) is None
-    assert [a.seq for a in asked(proxy, time.time() - 5)] == [second], "what is answered is not asked again"
+    left = [(a.seq, a.answered) for a in asked(proxy, time.time() - 5)]
+    assert left == [(first, True), (second, False)], "clear is for every proxy of the home"
+    reply(proxy, second, {})
+    assert [a.seq for a in asked(proxy, time.time() - 5)] == [first], "what one has done is not asked of another"
     proxy.close()
 
 
