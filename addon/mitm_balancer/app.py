@@ -264,6 +264,7 @@ class App:
         if await asyncio.to_thread(self.stored.changed):
             await self.refresh_from_store()
             await self.operator.obey()
+            await asyncio.to_thread(self._state_row.tell_again)
         await asyncio.to_thread(self.observing.hear)
         self.observing.look(self.problems)
         await asyncio.to_thread(self.stored.note_uses, self.activity.last_used())

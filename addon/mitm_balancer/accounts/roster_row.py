@@ -29,6 +29,7 @@ def row(config: Config) -> dict[str, Any]:
                 "concurrency_limit": spec.concurrency_limit,
                 "enabled": spec.enabled,
                 "stored": isinstance(spec.credential, Stored),
+                "line": spec.line,
             }
             for spec in config.accounts
         ],
@@ -56,4 +57,5 @@ def _spec(entry: Mapping[str, Any]) -> AccountSpec:
         models=tuple(entry["models"]),
         concurrency_limit=int(entry["concurrency_limit"]),
         enabled=bool(entry["enabled"]),
+        line=int(entry.get("line") or 0),
     )

@@ -15,7 +15,8 @@ from mitm_balancer.cli.bus import opened
 from mitm_balancer.cli.look import take
 from mitm_balancer.cli.output import own_command, print_json, table
 from mitm_balancer.cli.picture import AccountPicture
-from mitm_balancer.cli.places import config_of, home_of
+from mitm_balancer.cli.places import home_of
+from mitm_balancer.cli.roster_view import declared
 from mitm_balancer.config import AccountSpec, Config, Literal, Stored
 from mitm_balancer.core.durations import countdown
 
@@ -26,8 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     home = home_of(args)
-    config = config_of(args, home)
     with opened(home) as store:
+        config = declared(args, home, store)[0]
         picture = take(args, home, store)
         stored = AccountBook(store, Vault.open(home)).all() if store is not None else []
         chosen = set((store.settings().get("active") or {}).values()) if store is not None else set()

@@ -13,7 +13,7 @@ from mitm_balancer.accounts.probing import Finding, finding, probe
 from mitm_balancer.cli import outside
 from mitm_balancer.cli.bus import Proxy, running
 from mitm_balancer.cli.desk import Desk, desk
-from mitm_balancer.cli.output import print_json, table
+from mitm_balancer.cli.output import CliError, print_json, table
 from mitm_balancer.cli.renewed import renewed
 from mitm_balancer.config import AccountSpec, BaseUrl, Stored
 from mitm_balancer.config.urls import is_loopback
@@ -38,6 +38,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     with desk(args, make=True) as at:
+        if at.mistakes:
+            raise CliError(at.mistakes)  # where a credential comes from stands in the configuration only
         specs = [at.spec(name) for name in args.names] or list(at.roster.accounts)
         found = asyncio.run(_all(at, specs))
     if args.json:

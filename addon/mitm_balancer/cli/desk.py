@@ -16,7 +16,8 @@ from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.cli.board import Line
 from mitm_balancer.cli.bus import opened
 from mitm_balancer.cli.output import CliError
-from mitm_balancer.cli.places import config_of, existing_home, home_of
+from mitm_balancer.cli.places import existing_home, home_of
+from mitm_balancer.cli.roster_view import declared
 from mitm_balancer.config import AccountSpec, Config
 from mitm_balancer.operations import overrides
 from mitm_balancer.operations.targets import nothing
@@ -36,6 +37,8 @@ class Desk:
     config: Config
     store: Store
     book: AccountBook
+    mistakes: str = ""
+    """Why the configuration cannot be read; `config` is then what the running proxy goes on with, no credentials."""
 
     @property
     def roster(self) -> Config:
@@ -45,6 +48,8 @@ class Desk:
     def provider(self, name: str) -> Provider:
         """A built-in provider, or one of the configuration. CliError."""
         known = {provider.name: provider for provider in Registry(self.config.all_providers())}
+        if name not in known and self.mistakes:
+            raise CliError(self.mistakes)
         if name not in known:
             raise CliError(f"no provider is named {name}; there are: {', '.join(sorted(known))}", 2)
         return known[name]
@@ -89,10 +94,10 @@ class Desk:
 def desk(args: argparse.Namespace, *, make: bool = False) -> Iterator[Desk]:
     """The desk of a command. `make`: a home that does not exist is made; otherwise that is a CliError."""
     home = existing_home(args) if make else home_of(args)
-    config = config_of(args, home)
     with _store(home, make=make) as store:
+        config, mistakes = declared(args, home, store)
         try:
-            yield Desk(home, config, store, AccountBook(store, Vault.open(home)))
+            yield Desk(home, config, store, AccountBook(store, Vault.open(home)), mistakes)
         except AccountError as error:
             raise CliError(str(error)) from error
 

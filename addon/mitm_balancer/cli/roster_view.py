@@ -18,10 +18,10 @@ from mitm_balancer.accounts.roster import merge
 from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.cli.bus import seen
 from mitm_balancer.cli.output import CliError
-from mitm_balancer.cli.places import config_of
+from mitm_balancer.cli.places import config_of, expected_config
 from mitm_balancer.config import Config
 from mitm_balancer.store import Store
-from mitm_balancer.store.state_keys import ROSTER
+from mitm_balancer.store.state_keys import PROXY, ROSTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +37,42 @@ class Roster:
     """Why a stored account has nothing to send, by its name."""
 
 
+def declared(args: argparse.Namespace, home: Path, store: Store | None) -> tuple[Config, str]:
+    """The configuration, and "". If its file cannot be read: what a running proxy goes on with, and why it cannot.
+
+    The latter has the stored accounts in it, too, and no credentials. Raises CliError when no proxy can stand in.
+    """
+    try:
+        config = config_of(args, home)
+        if config.source is None and (gone := _gone(args, home, store)):
+            raise CliError(f"{gone}: the file is gone")
+    except CliError as mistakes:
+        told = store.get_state(ROSTER) if store is not None else None
+        if told is None or seen(home, store) is None:
+            raise
+        return roster_row.config_of(told), str(mistakes)
+    return config, ""
+
+
+def _gone(args: argparse.Namespace, home: Path, store: Store | None) -> Path | None:
+    """The file that is not there any more, though a running proxy has read it and goes on with it."""
+    path = expected_config(args, home)
+    told = (store.get_state(PROXY) if store is not None else None) or {}
+    return path if told.get("config") == str(path) and seen(home, store) is not None else None
+
+
 def roster(args: argparse.Namespace, home: Path, store: Store | None, *, names_only: bool = False) -> Roster:
     """All that is known. Raises CliError when the file is unusable and no proxy can stand in for it.
 
     `names_only` leaves the vault alone: nobody asks whether a stored account can be used.
     """
-    try:
-        config = config_of(args, home)
-    except CliError as mistakes:
-        told = store.get_state(ROSTER) if store is not None else None
-        if told is None or seen(home, store) is None:
-            raise
-        return Roster(roster_row.config_of(told), str(mistakes))
+    config, mistakes = declared(args, home, store)
+    if mistakes:
+        return Roster(config, mistakes)
     book = AccountBook(store, _vault(home)) if store is not None else None
     accounts = [] if book is None else book.listed() if names_only else book.all()
     merged, problems = merge(config, accounts)
-    declared = {spec.name for spec in config.accounts}
+    of_file = {spec.name for spec in config.accounts}
     unusable = {account.name: account.problem for account in accounts if account.problem}
     if store is not None and not names_only:
         now = time.time()
@@ -60,7 +80,7 @@ def roster(args: argparse.Namespace, home: Path, store: Store | None, *, names_o
     return Roster(
         merged,
         problems=problems,
-        unusable={name: why for name, why in unusable.items() if name not in declared},
+        unusable={name: why for name, why in unusable.items() if name not in of_file},
     )
 
 

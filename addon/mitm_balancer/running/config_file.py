@@ -12,6 +12,9 @@ from mitm_balancer.proxy.addon import Settings
 
 logger = logging.getLogger(__name__)
 
+GONE = 2
+"""Looks in a row that do not find the file: some editors remove it before they write it anew."""
+
 
 class ConfigFile:
     """The file that the settings name, or the default one, and what was read of it last without an error."""
@@ -22,6 +25,7 @@ class ConfigFile:
         self.problems: tuple[str, ...] = ()
         """Why the last reading kept the configuration of before; each names file, line and field."""
         self._stamp_read: tuple[int, int] | None = None
+        self._looks_without = 0
 
     def load(self) -> None:
         """Read it. Raises ConfigErrors, and then keeps what there was. Blocks."""
@@ -42,8 +46,13 @@ class ConfigFile:
         return not self.problems
 
     def changed(self) -> bool:
-        """Whether it is another than was read last; one that is gone is none. Blocks."""
+        """Whether it is another than was read last; one that is gone is none, and becomes a problem. Blocks."""
         stamp = self._stamp()
+        self._looks_without = 0 if stamp is not None else self._looks_without + 1
+        if self._looks_without == GONE and self.config.source is not None:
+            self._stamp_read = None
+            self.problems = (f"{self._path}: the file is gone; what was read of it goes on",)
+            logger.warning("mitm-balancer: %s", self.problems[0])
         return stamp is not None and stamp != self._stamp_read
 
     def _stamp(self) -> tuple[int, int] | None:

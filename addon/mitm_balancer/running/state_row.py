@@ -28,7 +28,12 @@ class StateRow:
             self._told, self._next_beat = state, time.monotonic() + HEARTBEAT
             self._store.put_state(PROXY, {**state, "beat": time.time()}, soon=True)
 
+    def tell_again(self) -> None:
+        """If another proxy of this home has ended and left the row empty: this one is still here. Blocks."""
+        if self._store is not None and not self._store.get_state(PROXY):
+            self._told = {}
+
     def clear(self) -> None:
-        """The proxy is gone."""
-        if self._store is not None:
+        """The proxy is gone. A row of another proxy of this home stays."""
+        if self._store is not None and (self._store.get_state(PROXY) or {}).get("pid") in (None, self._state()["pid"]):
             self._store.put_state(PROXY, {})
