@@ -21,7 +21,7 @@ type Opener = Callable[[], Store]
 
 HERE = Path(__file__).parent
 PACKAGES = Path(schema.__file__).parents[2]
-FIXTURES = sorted(HERE.glob("schema_m*.sql"))
+FIXTURES = sorted(HERE.glob("schema_m00[1-6].sql"))
 
 MOVING = {"account", "name"}
 """Columns that hold an account's name."""
