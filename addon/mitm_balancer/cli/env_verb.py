@@ -9,8 +9,9 @@ from mitm_balancer.cli import shells
 from mitm_balancer.cli.bus import running
 from mitm_balancer.cli.cabundle import write_bundle
 from mitm_balancer.cli.clientenv import variables
-from mitm_balancer.cli.output import CliError, own_command, print_json
+from mitm_balancer.cli.output import CliError, complain, own_command, print_json
 from mitm_balancer.cli.places import existing_home
+from mitm_balancer.cli.proxyauth import asks_for_password
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +28,8 @@ def main(args: argparse.Namespace) -> int:
         bundle = write_bundle(home, proxy.ca, os.environ)
     except OSError as e:
         raise CliError(f"cannot write the CA file: {e}") from e
+    if advice := asks_for_password(proxy, home):
+        complain(advice)
     wanted = variables(proxy.url, proxy.ca, bundle, os.environ)
     if args.json:
         print_json(wanted)

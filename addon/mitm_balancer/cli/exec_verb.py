@@ -18,6 +18,7 @@ from mitm_balancer.cli.clientenv import variables
 from mitm_balancer.cli.hints import hint
 from mitm_balancer.cli.output import CliError, complain
 from mitm_balancer.cli.places import config_of, existing_home, same_places
+from mitm_balancer.cli.proxyauth import asks_for_password
 
 NOT_FOUND, NOT_RUNNABLE = 127, 126
 """What a shell returns for these."""
@@ -56,6 +57,8 @@ def main(args: argparse.Namespace) -> int:
     pins = run_pins.checked(args, home)
     with lifetime.held(home / lifetime.USERS, shared=True):
         proxy = run_pins.pinned(_proxy(args, home), pins, home)
+        if unreachable := asks_for_password(proxy, home):
+            raise CliError(unreachable)  # every request of the agent would end with 407
         try:
             bundle = write_bundle(home, proxy.ca, os.environ)
         except OSError as e:

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import socket
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,12 @@ from mitm_balancer.config import Config
 
 HOST, PORT = "127.0.0.1", 8080
 """mitmproxy's port; only this machine, other than mitmdump."""
+
+CA_KEY = "mitmproxy-ca.pem"
+"""mitmproxy's own name for the CA with its key: once it is there, nothing has to be written."""
+
+CA_BYTES = 16_384
+"""More than all the files of mitmproxy's CA."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +48,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     _places_from_options(args)
     home = existing_home(args)
+    _refuse_home_without_room(home)
     config = config_of(args, home)
     everybody = _with_stored(args, home, config)
     if not args.mode:
@@ -98,6 +106,17 @@ def _with_stored(args: argparse.Namespace, home: Path, config: Config) -> Config
             return known_config(args, home, store)
     except CliError:
         return config
+
+
+def _refuse_home_without_room(home: Path) -> None:
+    """One clear line when the first start has no place for the CA. Later ones serve from a full or read-only disk."""
+    if (home / CA_KEY).exists():
+        return
+    try:
+        with tempfile.TemporaryFile(dir=home) as file:
+            file.write(bytes(CA_BYTES))
+    except OSError as e:
+        raise CliError(f"cannot make the proxy's CA in {home}: {e.strerror or e}") from e
 
 
 def _refuse_taken_port(host: str, port: int, home: Path) -> None:

@@ -6,12 +6,20 @@ import argparse
 import shutil
 import sys
 import textwrap
+import time
 from collections.abc import Iterable
+from pathlib import Path
 
-from mitm_balancer.cli.bus import opened
+from mitm_balancer.cli.bus import opened, seen
 from mitm_balancer.cli.output import CliError, print_json
 from mitm_balancer.cli.places import home_of
 from mitm_balancer.ops.story import story
+from mitm_balancer.store import Store
+
+WRITTEN = 1.0
+"""Seconds until a running proxy has surely written down a request that is over: it gathers for a quarter of one."""
+
+LOOK_EVERY = 0.05
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     home = home_of(args)
     with opened(home) as store:
-        record = store.get_trace(args.request) if store is not None else None
+        record = _found(store, args.request, home) if store is not None else None
     if record is None:
         which = "no request" if args.request == "last" else f"no request {args.request}"
         raise CliError(f"{which} is known to {home}; the newest 5000 balanced ones are kept")
@@ -31,6 +39,16 @@ def main(args: argparse.Namespace) -> int:
     else:
         print("\n".join(fitted(story(record))))
     return 0
+
+
+def _found(store: Store, request: str, home: Path) -> dict[str, object] | None:
+    """Its record; of an answer that has only just come, once the proxy has written it."""
+    deadline = time.monotonic() + WRITTEN
+    while (record := store.get_trace(request)) is None and request != "last":
+        if time.monotonic() > deadline or seen(home, store) is None:
+            break
+        time.sleep(LOOK_EVERY)
+    return record
 
 
 def fitted(lines: Iterable[str]) -> list[str]:

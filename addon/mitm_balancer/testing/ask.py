@@ -109,6 +109,6 @@ def _json_fields(headers: HeaderList, body: bytes) -> dict[str, Any]:
     try:
         plain = encoding.decode(body, coding.decode("latin-1"))
         fields = json.loads(plain or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):  # broken, or nested too deeply
         return {}
     return fields if isinstance(fields, dict) else {}

@@ -174,3 +174,17 @@ def test_env_prints_what_exec_sets(home: Path) -> None:
 
     assert len(lines) == len(wanted)
     assert all(line.startswith("export ") for line in lines)
+
+
+def test_a_proxy_that_wants_a_password_is_told_before_the_agent_starts(home: Path) -> None:
+    with started(home, "run", "-p", "0", "--set", "proxyauth=user:CANARY"):
+        found = wait_for(lambda: json.loads(balancer(home, "status", "--json").stdout)["proxy"])
+        refused = balancer(home, "exec", "--", "true")
+        told = balancer(home, "env", "--json")
+
+    where = f"http://NAME:PASSWORD@{found['url'].removeprefix('http://')}"
+    assert (refused.returncode, told.returncode) == (1, 0)
+    assert where in refused.stderr
+    assert where in told.stderr
+    assert json.loads(told.stdout)["HTTPS_PROXY"] == found["url"]
+    assert "CANARY" not in refused.stderr + told.stdout + told.stderr

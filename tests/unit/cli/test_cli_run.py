@@ -4,12 +4,16 @@ import json
 import signal
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from processes import accepts, balancer, free_port, started, wait_for
+from processes import accepts, balancer, environ, free_port, started, wait_for
 
 pytestmark = pytest.mark.e2e
+
+RUN = "runpy.run_module('mitm_balancer.cli', run_name='__main__')"
 
 
 @pytest.fixture
@@ -161,3 +165,15 @@ def test_our_addon_stands_right_before_nextlayer(home: Path, tmp_path: Path, wor
 
     assert int(distance) == 1
     assert (int(length) > 30) == ("--web" in words)
+
+
+def test_a_first_start_without_room_for_the_ca_is_one_clear_line(home: Path) -> None:
+    """No file may grow beyond a kilobyte, as on a full disk."""
+    full = f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024)); {RUN}"
+    done = subprocess.run(
+        [sys.executable, "-c", full, "run", "-p", "0"],
+        env=environ(home), capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [f"balancer: cannot make the proxy's CA in {home}: File too large"]

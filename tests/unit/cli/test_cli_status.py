@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -188,6 +189,17 @@ def test_why_tells_the_attempts_in_order(request_id: str, capsys: pytest.Capture
 @pytest.mark.usefixtures("stored")
 def test_why_as_json_is_the_record_itself(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(shown(capsys, "why", "last", "--json")) == TRACE
+
+
+@pytest.mark.usefixtures("proxy")
+def test_why_waits_for_what_a_running_proxy_has_yet_to_write(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The id is in the head of the answer; the record comes when the answer is over and the writer has gathered."""
+    new = TRACE | {"id": "ddddeeeeffff"}
+    late = threading.Timer(0.3, lambda: put(home, lambda store: store.add_trace("ddddeeeeffff", new)))
+    late.start()
+
+    assert json.loads(shown(capsys, "why", "ddddeeeeffff", "--json")) == new
+    late.join()
 
 
 @pytest.mark.usefixtures("stored")
