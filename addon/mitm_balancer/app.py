@@ -265,6 +265,7 @@ class App:
             await self.refresh_from_store()
             await self.operator.obey()
             await asyncio.to_thread(self._state_row.tell_again)
+        self._following.look()
         await asyncio.to_thread(self.observing.hear)
         self.observing.look(self.problems)
         await asyncio.to_thread(self.stored.note_uses, self.activity.last_used())

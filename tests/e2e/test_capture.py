@@ -17,6 +17,7 @@ import pytest
 
 from e2e.connectproxy import connect_proxy
 from e2e.harness import Proxy, config, start_proxy
+from e2e.helpers import until
 from e2e.rawclient import RawAnswer
 from mitm_balancer.accounts.book import AccountBook
 from mitm_balancer.accounts.model import Credential
@@ -178,6 +179,28 @@ async def test_the_window_opens_and_closes(tmp_path: Path, fake_ca: CA) -> None:
         while await at.intercepts(API):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.1)
+
+
+async def test_a_window_that_ends_by_itself_is_told_once(tmp_path: Path, fake_ca: CA) -> None:
+    """In the log and as an event; one that the operator closes is told by the command."""
+    async with ground(tmp_path, fake_ca) as at:
+        at.books(window(5))
+        await at.becomes_intercepted(API)
+        at.books(window(0))
+        while await at.intercepts(API):
+            await asyncio.sleep(0.1)
+        at.books(window(0.03))
+        await at.becomes_intercepted(API)
+        await at.proxy.says("the window of capture has ended", timeout=20)
+        assert not await at.intercepts(API)
+
+        def ends(store: Store) -> int:
+            return [event.type for event in store.events()].count("capture_ended")
+
+        await until(lambda: at.books(lambda _, store: ends(store)), "the event")
+        await asyncio.sleep(1)
+        assert at.books(lambda _, store: ends(store)) == 1
+        assert at.proxy.output.count("the window of capture has ended") == 1
 
 
 async def test_a_key_that_the_provider_takes_becomes_pending_once(tmp_path: Path, fake_ca: CA) -> None:

@@ -7,13 +7,11 @@ import time
 
 from mitm_balancer.cli.bus import opened, running
 from mitm_balancer.cli.desk import Desk, desk
-from mitm_balancer.cli.output import CliError, own_command, print_json
+from mitm_balancer.cli.output import own_command, print_json
 from mitm_balancer.cli.places import home_of
 from mitm_balancer.core.durations import countdown
-from mitm_balancer.store import StoreError
-
-SETTING = "capture"
-"""`proxy.capture` reads it: `{"until": unix seconds}`."""
+from mitm_balancer.operations.capture_window import SETTING, until_of
+from mitm_balancer.ops.events import EventType
 
 DEFAULT_MINUTES, LONGEST_MINUTES = 10.0, 24 * 60.0
 """The seed waited ten minutes for a login, too."""
@@ -31,10 +29,13 @@ def main(args: argparse.Namespace) -> int:
         return _status(args)
     with desk(args, make=True) as at:
         until = 0.0 if args.off else time.time() + 60 * args.minutes
-        try:
-            at.store.set_setting(SETTING, {"until": until})
-        except StoreError as error:
-            raise CliError(str(error)) from error
+        was_open = until_of(at.store.settings().get(SETTING)) > time.time()
+        at.durable(at.store.set_setting(SETTING, {"until": until}))
+        if not args.off:
+            said = f"captured for {countdown(60 * args.minutes)}: credentials that are no accounts yet"
+            at.store.add_event(EventType.CAPTURE_STARTED, "", said)
+        elif was_open:
+            at.store.add_event(EventType.CAPTURE_ENDED, "", "nothing is captured any more: ended by the operator")
         at.told()
         pending = len(at.book.pending())
         if args.json:
@@ -44,12 +45,6 @@ def main(args: argparse.Namespace) -> int:
         else:
             _explain(at, args.minutes)
     return 0
-
-
-def until_of(setting: object) -> float:
-    """When the window closes, unix seconds; 0 for never opened."""
-    until = setting.get("until") if isinstance(setting, dict) else None
-    return float(until) if isinstance(until, int | float) else 0.0
 
 
 def _explain(at: Desk, minutes: float) -> None:

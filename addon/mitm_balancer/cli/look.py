@@ -16,6 +16,7 @@ from mitm_balancer.cli.status_usage import UsagePicture, usage_pictures
 from mitm_balancer.config import AccountSpec, Stored
 from mitm_balancer.core.durations import countdown
 from mitm_balancer.operations import Flags, overrides, serving
+from mitm_balancer.operations.capture_window import SETTING, until_of
 from mitm_balancer.store import CooldownRow, Store, remaining
 from mitm_balancer.store.snapshots import listed
 from mitm_balancer.store.state_keys import LIVE
@@ -66,6 +67,7 @@ def take(args: argparse.Namespace, home: Path, store: Store | None) -> Picture:
         ),
         config_problem=bool(known.mistakes or state.get("config_problem")),
         pending=_pending(store),
+        capture_until=_capture_until(settings, now),
     )
 
 
@@ -102,6 +104,11 @@ def _usage(store: Store | None, now: float) -> dict[str, UsagePicture]:
 def _pending(store: Store | None) -> int:
     found = store.read("SELECT count(*) FROM pending_accounts") if store is not None else []
     return int(found[0][0]) if found else 0
+
+
+def _capture_until(settings: Mapping[str, Any], now: float) -> float | None:
+    until = until_of(settings.get(SETTING))
+    return until if until > now else None
 
 
 def _problems(health: str | None, state: Mapping[str, Any], known: Roster, now: float) -> tuple[str, ...]:

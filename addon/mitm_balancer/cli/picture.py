@@ -100,6 +100,8 @@ class Picture:
     """The file has a mistake; what is shown is what the proxy read before."""
     pending: int = 0
     """Captured logins that nobody has accepted or dismissed yet."""
+    capture_until: float | None = None
+    """While the window of capture is open: when it closes, unix seconds."""
 
     @property
     def serving(self) -> AccountPicture | None:

@@ -74,6 +74,9 @@ def _head(picture: Picture) -> Iterator[tuple[str, Text]]:
         yield "work", Text(_work(picture.proxy))
     if picture.overrides:
         yield "commands", Text("; ".join(picture.overrides), "yellow")
+    if picture.capture_until is not None:
+        left = countdown(max(0.0, picture.capture_until - picture.at))
+        yield "capture", Text(f"on for {left}; ends with {own_command()} accounts capture --off", "yellow")
     if picture.pending:
         yield "captured", Text(f"{picture.pending} not decided on: {own_command()} accounts pending", "yellow")
     if picture.config_problem:

@@ -50,6 +50,8 @@ class EventType(enum.StrEnum):
     OPERATOR_SWITCHED = "operator_switched"
     OPERATOR_ORDERED = "operator_ordered"
     OPERATOR_PINNED = "operator_pinned"
+    CAPTURE_STARTED = "capture_started"
+    CAPTURE_ENDED = "capture_ended"
     # The proxy itself.
     PROXY_STARTED = "proxy_started"
     PROXY_STOPPED = "proxy_stopped"
@@ -220,6 +222,8 @@ MEANINGS: Mapping[EventType, Meaning] = {
     EventType.OPERATOR_SWITCHED: Meaning("balancing was switched on or off"),
     EventType.OPERATOR_ORDERED: Meaning("the order of accounts or providers, or the strategy, was changed"),
     EventType.OPERATOR_PINNED: Meaning("a pin was set or removed"),
+    EventType.CAPTURE_STARTED: Meaning("for some minutes, credentials that agents send are captured"),
+    EventType.CAPTURE_ENDED: Meaning("that is over, by itself or by a command"),
     EventType.PROXY_STARTED: Meaning("the proxy serves", {"version": "of mitm-balancer", "pid": "of the process"}),
     EventType.PROXY_STOPPED: Meaning("the proxy ends in good order", {"pid": "of the process"}),
     EventType.CONFIG_RELOADED: Meaning("a changed configuration is in force", {"accounts": "how many it declares"}),

@@ -25,6 +25,7 @@ from mitm_balancer.accounts.sighting import sighted
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.decoding import decode
 from mitm_balancer.core.priority import Priority
+from mitm_balancer.operations.capture_window import until_of
 from mitm_balancer.ops.events import EventType
 from mitm_balancer.providers.logins import TokenEndpoint, endpoint_for, endpoints_at
 from mitm_balancer.providers.model import PathKind, Provider
@@ -37,9 +38,6 @@ from mitm_balancer.proxy.wire import Hidden
 from mitm_balancer.upstream.base import UpstreamResponse
 
 logger = logging.getLogger(__name__)
-
-SETTING = "capture"
-"""The store's setting: `{"until": unix seconds}`."""
 
 REMEMBERED = 1000
 """Credentials that were looked at already, so that each costs the store one look."""
@@ -60,6 +58,8 @@ class Capture:
     ) -> None:
         self._book, self._changed, self._event, self._wall = book, changed, event, wall
         self.until = 0.0
+        self._open = False
+        """It was when we looked last."""
         self._followed: frozenset[str] = frozenset()
         """Providers with tokens for one use, of which an account lives on a login that an agent may renew."""
         self._seen: dict[str, None] = {}
@@ -67,12 +67,25 @@ class Capture:
 
     def adopt(self, setting: object, accounts: Iterable[StoredAccount]) -> None:
         """The store's setting and accounts, as they are now."""
-        until = setting.get("until") if isinstance(setting, dict) else None
-        self.until = float(until) if isinstance(until, (int, float)) else 0.0
+        before, self.until = self.until, until_of(setting)
+        if self.until != before:  # by the operator, who is told by the command
+            self._open = self.on
         self._followed = ROTATING.intersection(account.provider for account in accounts if follows(account))
         if not self.on:
-            self._seen.clear()
-            self._told.clear()
+            self._forget()
+
+    def look(self) -> None:
+        """Tell when the window has ended by itself. Every half second, on the event loop."""
+        if self._open and not self.on:
+            self._open = False
+            self._forget()
+            text = "the window of capture has ended: nothing is captured any more"
+            logger.info("mitm-balancer: %s (balancer accounts pending shows what came)", text)
+            self._event(EventType.CAPTURE_ENDED, "", text)
+
+    def _forget(self) -> None:
+        self._seen.clear()
+        self._told.clear()
 
     @property
     def on(self) -> bool:

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 
 from mitm_balancer.core.verdict import Verdict
+from mitm_balancer.operations.capture_window import SETTING
 from mitm_balancer.proxy.activity import Activity
-from mitm_balancer.proxy.capture import SETTING, Capture
+from mitm_balancer.proxy.capture import Capture
 from mitm_balancer.proxy.runtime import Runtime
 from mitm_balancer.running import renaming
 from mitm_balancer.running.declared import warn_of_news
@@ -37,6 +38,10 @@ class Following:
         self._operator, self._capture, self._in_force, self._changed = operator, capture, in_force, changed
         self._known: object = None
         """The stored accounts and settings that are in force."""
+
+    def look(self) -> None:
+        """Every half second: what time alone has changed."""
+        self._capture.look()
 
     async def refresh(self) -> None:
         """Obey what is in the store now: accounts, settings, flags, cooldowns."""

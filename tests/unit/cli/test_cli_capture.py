@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 
 import pytest
 
 from mitm_balancer.accounts.model import Credential
-from mitm_balancer.cli.accounts_capture import SETTING, until_of
-from mitm_balancer.proxy.capture import SETTING as OF_THE_PROXY
+from mitm_balancer.cli.main import main
+from mitm_balancer.operations.capture_window import SETTING, until_of
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import Store
 from unit.accounts.importing.clientfiles import ACCESS, REFRESH
@@ -40,10 +41,6 @@ def ids(world: World) -> dict[str, str]:
     return {row["provider"]: row["id"] for row in json.loads(world.run("pending", "--json")[1])}
 
 
-def test_both_sides_mean_the_same_setting() -> None:
-    assert SETTING == OF_THE_PROXY
-
-
 def test_the_window(world: World) -> None:
     code, out, _ = world.run("capture", "status")
     assert (code, out.splitlines()[0], world.home.exists()) == (0, "nothing is captured", False)
@@ -52,7 +49,16 @@ def test_the_window(world: World) -> None:
     assert "no proxy runs" in out
     assert setting(world) == pytest.approx(time.time() + 300, abs=20)
     assert json.loads(world.run("capture", "status", "--json")[1])["on"] is True
+    assert main(["status", "--json"]) == 0
+    assert json.loads(world.capsys.readouterr().out)["capture_until"] == setting(world)
+    assert main(["status"]) == 0
+    assert "capture   on for 5 min" in world.capsys.readouterr().out
     world.run("capture", "--off")
+    world.run("capture", "--off")
+    assert main(["status", "--json"]) == 0
+    assert json.loads(world.capsys.readouterr().out)["capture_until"] is None
+    with closing(Store.open(world.home)) as store:
+        assert [event.type for event in store.events()] == ["capture_started", "capture_ended"]
     assert setting(world) == 0.0
     assert json.loads(world.run("capture", "status", "--json")[1])["on"] is False
 
