@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import urllib.parse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mitm_balancer.core.dialect import Dialect
 from mitm_balancer.core.verdict import Outcome, Verdict
@@ -60,7 +60,7 @@ class Probe:
     """A request to send."""
 
     url: str
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

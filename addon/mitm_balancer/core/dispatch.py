@@ -26,7 +26,7 @@ from mitm_balancer.core import enough
 from mitm_balancer.core.admission import Seat
 from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.health import Cooldown, Health
-from mitm_balancer.core.leaving import WORTH_WAITING, behind, faulty, soonest
+from mitm_balancer.core.leaving import WORTH_WAITING, behind, faulty, soonest, warmest
 from mitm_balancer.core.moving import forced, lost
 from mitm_balancer.core.order import Order
 from mitm_balancer.core.priority import Rejected, TargetInfo
@@ -36,14 +36,9 @@ from mitm_balancer.core.session import Tie
 from mitm_balancer.core.steps import Attempt, DispatchPolicy, Pause, Queue, Renew, Step, Stop
 from mitm_balancer.core.switching import Switch
 from mitm_balancer.core.verdict import Outcome, Verdict
+from mitm_balancer.core.waiting import Waiting
 
 __all__ = ["Attempt", "Dispatch", "DispatchPolicy", "Pause", "Queue", "Renew", "Step", "Stop"]
-
-PROBE_PATIENCE = 10.0
-"""Seconds that a request waits in all for the end of others' probes; then it goes itself."""
-
-LOOK_AGAIN = 2.0
-"""Seconds after which a request that waits for a slot looks whether another account has come back meanwhile."""
 
 
 @dataclass(slots=True)
@@ -65,16 +60,13 @@ class Dispatch:
     """The account that would serve it best (its turn began there); another one will do."""
     tie: Tie | None = None
     """The session that it belongs to."""
-    seat: Seat | None = None
-    """Its place among all that runs; None: no limits."""
     on_cooldown: Callable[[Cooldown], None] = lambda _: None
     attempts: list[tuple[str, Outcome]] = field(default_factory=list)
     rejected: tuple[Rejected, ...] = ()
     switch: Switch | None = None
     """Its session's account was left, or passed over: for whom, why, and what that costs."""
     held: float = 0.0
-    queued: float = 0.0
-    """Seconds spent waiting for a slot."""
+    waiting: Waiting = field(init=False)
     _tried: dict[str, int] = field(default_factory=dict)
     _server_failures: int = 0
     _extra: int = 0
@@ -92,29 +84,29 @@ class Dispatch:
     _moves: Switch | None = None
     """The session is better off elsewhere, and goes there with this attempt."""
     _for_slot: tuple[TargetInfo, str] | None = None
-    _queued_at: float | None = None
     _probing: bool = False
     _renewing: TargetInfo | None = None
     _renewals: set[str] = field(default_factory=set)
     """Accounts whose login was renewed for this request: once each."""
-    _next_step: float | None = None
-    """Seconds until an account that takes over may have one more."""
-    _waits_for_probe: float | None = None
 
     def __post_init__(self) -> None:
         self.budget.deposit(self.started)
+        self.waiting = Waiting(self.policy, self.started)
+
+    @property
+    def seat(self) -> Seat | None:
+        """Its place among all that runs; None: no limits."""
+        return self.waiting.seat
+
+    @seat.setter
+    def seat(self, seat: Seat) -> None:
+        self.waiting.seat = seat
 
     def next(self, now: float) -> Step:
         """What to do now. Called again after each `ended` and each pause."""
-        if self.seat is None:
-            return self._next(now)
-        self._next_step = self.seat.climb(now)
-        self.seat.look()
+        self.waiting.begin(now)
         step = self._next(now)
-        self.seat.looked(waits=isinstance(step, Queue) and step.for_slot)
-        if not isinstance(step, Queue) and self._queued_at is not None:
-            self.queued += now - self._queued_at
-            self._queued_at = None
+        self.waiting.end(step, now)
         return step
 
     def somebody_is_back(self, now: float) -> bool:
@@ -156,16 +148,19 @@ class Dispatch:
         if shunned is not None and (selection.chosen is None or selection.last_resort):
             selection = order.select(self.model, self.health, now, without=without, bound=home, tied=self.tie)
         self.rejected, self._moves = selection.rejected, selection.switch
-        if selection.busy or (selection.chosen is not None and self.seat is not None and self.seat.full):
-            return self._queue(frozenset(selection.busy) or None, now)
+        if selection.busy or (selection.chosen is not None and self.waiting.full):
+            return self.waiting.queue(frozenset(selection.busy) or None, now)
         if selection.chosen is None:
             return None
-        if selection.probed and (step := self._for_probe(selection.chosen.name, now)) is not None:
+        if selection.probed and (step := self.waiting.probe(selection.chosen.name, self.health, now)) is not None:
             return step
         if (soon := self._worth_waiting(selection.chosen, now)) is not None:
             return soon
-        if self.attempts and (unpaid := self._pay(selection.chosen, now)) is not None:
-            return unpaid
+        if self.attempts:
+            last = self.attempts[-1][1]
+            if why := enough.unpaid(self.policy, selection.chosen.name, self._tried, last, self.budget, now):
+                return Stop(why)
+            self._extra += last.server_failure
         return self._attempt(selection.chosen, "redispatch" if self.attempts else selection.because, now)
 
     def ended(self, outcome: Outcome, now: float, *, renewable: bool = False) -> None:
@@ -196,7 +191,7 @@ class Dispatch:
             self._server_failures += 1
             self.scope.failed(target.provider, target.name, now)
             if self.scope.provider_wide(target.provider, now):
-                self._again = self._warmest()
+                self._again = warmest(self.attempts, self._tried)
 
     def renewed(self, now: float, refusal: Outcome | None = None) -> None:
         """What came of `Renew`. A new credential: the same account is asked once more, and nothing is held against it.
@@ -236,8 +231,7 @@ class Dispatch:
 
     def give_up_seat(self) -> None:
         """What goes on needs no slot, or nothing goes on."""
-        if self.seat is not None:
-            self.seat.leave()
+        self.waiting.leave()
 
     @property
     def last(self) -> Outcome | None:
@@ -292,78 +286,27 @@ class Dispatch:
         self._changed = None
         return self._attempt(self._target(self.attempts[-1][0]), because, now)
 
-    def _warmest(self) -> str:
-        """The account that this request would rather stay on: the first that failed by the provider's fault."""
-        failed = [name for name, outcome in self.attempts if outcome.server_failure]
-        return next((name for name in failed if self._tried[name] < 2), failed[-1])
-
     def _may_go_on(self, now: float) -> Stop | None:
         if self.pin is not None and not self.attempts[-1][1].ok:
             return Stop(f"only {self.pin} knows what this request speaks of")
         why = enough.enough(self.policy, self.attempts, self._extra, now - self.started)
         return None if why is None else Stop(why)
 
-    def _pay(self, target: TargetInfo, now: float) -> Stop | None:
-        """Definite refusals walk the pool for free (P2); `failover_budget` bounds the walk."""
-        if target.name not in self._tried and len(self._tried) > self.policy.failover_budget:
-            return Stop("failover_budget reached")
-        last = self.attempts[-1][1]
-        # A connection that could not be made costs the provider nothing.
-        if not (last.definite_refusal or last.unreached or self.budget.withdraw(now)):
-            return Stop("retry budget empty")
-        self._extra += last.server_failure
-        return None
-
-    def _queue(self, names: frozenset[str] | None, now: float) -> Step:
-        """Wait for a slot with one of these accounts (None: with any)."""
-        left = self.policy.deadline - (now - self.started)
-        if self.seat is None or left <= 0:
-            return Stop("no slot came free before the deadline", overloaded=True)
-        if not self.seat.wait(names):
-            return Stop("too much runs already and the queue is full", overloaded=True)
-        self._queued_at = now if self._queued_at is None else self._queued_at
-        return Queue(min(left, LOOK_AGAIN, self._next_step or LOOK_AGAIN), "waiting for a free slot")
-
-    def _for_probe(self, name: str, now: float) -> Step | None:
-        """Nobody is left but one whose probe is under way: its end is worth a wait. None: not for any longer."""
-        self._waits_for_probe = now if self._waits_for_probe is None else self._waits_for_probe
-        left = min(self._waits_for_probe + PROBE_PATIENCE, self.started + self.policy.deadline) - now
-        if left <= 0 or self.seat is None:
-            return None
-        self.health.tell(name, self.seat.wake)
-        self._queued_at = now if self._queued_at is None else self._queued_at
-        return Queue(left, "waiting for the end of a probe", for_slot=False)
-
     def _got_slot(self, now: float) -> Step | None:
-        """It waited for one certain account; None: that one has begun to cool meanwhile."""
+        """It waited for one certain account; None: that one has begun to cool meanwhile, or was paused."""
         assert self._for_slot is not None
         (target, because), self._for_slot = self._for_slot, None
-        if (
-            self.pin is None
-            and self.policy.failover
-            and self.health.cooldown(target.name, self.model_of(target.name), now)
-        ):
+        cools = self.health.cooldown(target.name, self.model_of(target.name), now) is not None
+        if (cools and self.pin is None and self.policy.failover) or not self._not_stopped(target):
             return None
         return self._attempt(target, because, now)
-
-    def _seated(self, seat: Seat, name: str, now: float) -> Step | None:
-        """Take a lease; None: it is taken. A slow start makes nobody fail: it is skipped when the queue is full."""
-        if (
-            self.pin is None
-            and name != self._home
-            and self.priority.takes_over(name, self.model, failover=bool(self.attempts))
-        ):
-            seat.takes_over(name, now)
-            self._next_step = seat.climb(now)
-        if seat.take(name):
-            return None
-        step = self._queue(frozenset({name}), now)
-        return None if isinstance(step, Stop) and seat.take(name, at_once=True) else step
 
     def _attempt(self, target: TargetInfo, because: str, now: float) -> Step:
         # The session decided, not the strategy: its serving there says nothing about where others go.
         self._home = None if self.tie is None else self.tie.home(now)
-        if self.seat is not None and (step := self._seated(self.seat, target.name, now)) is not None:
+        if self.pin is None and target.name != self._home and self._takes_over(target.name):
+            self.waiting.takes_over(target.name, now)
+        if (step := self.waiting.take(target.name, now)) is not None:
             self._for_slot = (target, because)
             return step
         if not self.attempts:
@@ -378,8 +321,12 @@ class Dispatch:
         self.priority.taken(target.name)
         return Attempt(target, len(self.attempts) + 1, because)
 
+    def _takes_over(self, name: str) -> bool:
+        return self.priority.takes_over(name, self.model, failover=bool(self.attempts))
+
     def _same_account(self, now: float) -> Step | None:
-        """The warm account again, after a backoff that is paid beforehand; None: it has begun to cool meanwhile."""
+        """The warm account again, after a backoff that is paid beforehand; None: it has begun to cool meanwhile, or
+        was paused."""
         name = self._again
         assert name is not None
         if self._tried[name] >= 2:
@@ -393,10 +340,15 @@ class Dispatch:
             self._paused = True
             return Pause(seconds, "server failure: backing off on the warm account")
         self._again, self._paused = None, False
-        if self.health.cooldown(name, self.model_of(name), now) is not None:
+        if self._left_off(name, now):
             return None
         self._extra += 1
         return self._attempt(self._target(name), "retry after backoff", now)
+
+    def _left_off(self, name: str, now: float) -> bool:
+        """Whether an account that has been tried has begun to cool since, or was paused."""
+        cools = self.health.cooldown(name, self.model_of(name), now) is not None
+        return cools or not self._not_stopped(self._target(name))
 
     def _nobody_new(self, now: float) -> Step:
         """Every target was tried or cannot serve."""
@@ -417,9 +369,9 @@ class Dispatch:
         return Stop("every account was refused") if self.attempts else Stop("no account can serve this", empty=True)
 
     def _warm(self, now: float) -> str | None:
-        """The account of the last server failure, unless it began to cool: a short backoff may be all it needs."""
+        """The account of the last server failure, unless it was left off: a short backoff may be all it needs."""
         name = next((name for name, outcome in reversed(self.attempts) if outcome.server_failure), None)
-        if name is None or self.health.cooldown(name, self.model_of(name), now) is not None:
+        if name is None or self._left_off(name, now):
             return None
         last_resort = self.attempts[-1][1].server_failure
         return name if last_resort or (self._tried[name] < 2 and self._extra < enough.SERVER_EXTRA) else None

@@ -1,9 +1,13 @@
-"""When a request has had enough attempts (P1, P5)."""
+"""When a request has had enough attempts (P1, P2, P5)."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from mitm_balancer.core.budget import RetryBudget
 from mitm_balancer.core.leaving import Attempts
 from mitm_balancer.core.steps import DispatchPolicy
+from mitm_balancer.core.verdict import Outcome
 
 SERVER_EXTRA = 2
 """Extra attempts after server failures (P1)."""
@@ -28,3 +32,17 @@ def enough(policy: DispatchPolicy, attempts: Attempts, extra: int, elapsed: floa
     if outcome.ambiguous and (not policy.retry_ambiguous or unanswered > 1):
         return "may have been billed: not sent again"
     return None
+
+
+def unpaid(
+    policy: DispatchPolicy, name: str, tried: Collection[str], last: Outcome, budget: RetryBudget, now: float
+) -> str | None:
+    """Why there is none with that account after `last`; None: there may be, and it is paid for.
+
+    Definite refusals walk the pool for free (P2); `failover_budget` bounds the walk.
+    """
+    if name not in tried and len(tried) > policy.failover_budget:
+        return "failover_budget reached"
+    # A connection that could not be made costs the provider nothing.
+    free = last.definite_refusal or last.unreached
+    return None if free or budget.withdraw(now) else "retry budget empty"

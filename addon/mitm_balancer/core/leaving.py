@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from mitm_balancer.core.health import Health
 from mitm_balancer.core.order import Order
@@ -21,6 +21,13 @@ type Attempts = Sequence[tuple[str, Outcome]]
 def faulty(attempts: Attempts) -> str | None:
     """The account whose server has just failed; None: the last attempt ended otherwise, or there was none."""
     return attempts[-1][0] if attempts and attempts[-1][1].server_failure else None
+
+
+def warmest(attempts: Attempts, tried: Mapping[str, int]) -> str:
+    """The account that this request would rather stay on: the first that failed by the provider's fault. There is one.
+    `tried`: how often each was."""
+    failed = [name for name, outcome in attempts if outcome.server_failure]
+    return next((name for name in failed if tried[name] < 2), failed[-1])
 
 
 def behind(order: Order, attempts: Attempts) -> Order | None:

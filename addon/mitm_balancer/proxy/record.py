@@ -81,8 +81,8 @@ class Record:
 
     def passed_over(self, dispatch: Dispatch, now: float) -> None:
         """The targets that could not serve, and why; and how long it waited for a slot."""
-        if dispatch.queued:
-            self.data["queued_seconds"] = round(dispatch.queued, 3)
+        if dispatch.waiting.queued:
+            self.data["queued_seconds"] = round(dispatch.waiting.queued, 3)
         if dispatch.switch is not None:
             self.data["switch"] = dispatch.switch.as_record()
         self.data["passed_over"] = [

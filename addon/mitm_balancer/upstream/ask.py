@@ -38,7 +38,7 @@ class Told:
     """An answer: any status, redirects and errors too."""
 
     status: int
-    headers: RawHeaders
+    headers: RawHeaders = field(repr=False)
     body: bytes = field(repr=False)
     """Whole, content coding undone."""
 

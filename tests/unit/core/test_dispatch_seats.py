@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from seated_world import Request, SeatedWorld
 
-from mitm_balancer.core.dispatch import LOOK_AGAIN, Attempt, DispatchPolicy, Pause, Queue, Stop
+from mitm_balancer.core.dispatch import Attempt, DispatchPolicy, Pause, Queue, Stop
 from mitm_balancer.core.verdict import Outcome
+from mitm_balancer.core.waiting import LOOK_AGAIN
 
 
 def test_an_account_at_its_limit_is_passed_over() -> None:
@@ -34,7 +35,7 @@ def test_when_all_are_at_their_limit_it_waits_and_is_woken() -> None:
     assert second.woken == [1]
     step = second.dispatch.next(world.now)
     assert isinstance(step, Attempt)
-    assert second.dispatch.queued == 5
+    assert second.dispatch.waiting.queued == 5
 
 
 def test_a_refused_attempt_frees_its_slot_before_the_next_begins() -> None:
@@ -140,6 +141,34 @@ def test_a_turn_that_began_on_a_drained_account_ends_there() -> None:
         step = dispatch.next(world.now)
         assert isinstance(step, Attempt)
         assert step.target.name == served
+
+
+def test_who_waits_for_an_account_that_is_paused_meanwhile_does_not_go_there() -> None:
+    """The turn that began there goes elsewhere; what only that account knows is refused; drained lets it end."""
+    for word, prefer, pin, served in (
+        ("paused", "a", None, "b"), ("disabled", "a", None, "b"), ("drained", "a", None, "a"),
+        ("paused", None, "a", ""), ("drained", None, "a", "a"),
+    ):  # fmt: skip
+        world = SeatedWorld("ab", limit=1)
+        running = world.start()
+        dispatch = world.dispatch()
+        dispatch.prefer, dispatch.pin = prefer, pin
+        assert isinstance(dispatch.next(world.now), Queue)
+        world.priority.around.states.take({"a": {word: True}})
+        running.dispatch.close()
+        step = dispatch.next(world.now)
+        assert (step.target.name if isinstance(step, Attempt) else "") == served, (word, prefer, pin)
+        dispatch.close()
+
+
+def test_the_warm_account_is_not_asked_again_once_it_was_paused() -> None:
+    world = SeatedWorld("a")
+    first = world.start()
+    first.dispatch.ended(TRANSIENT, world.now)
+    assert isinstance(first.dispatch.next(world.now), Pause)
+    world.priority.around.states.take({"a": {"paused": True}})
+    world.now += 1
+    assert isinstance(first.dispatch.next(world.now), Stop)
 
 
 def test_a_resource_of_a_drained_account_is_served_there_and_of_a_paused_one_nowhere() -> None:

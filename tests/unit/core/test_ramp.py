@@ -12,9 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from seated_world import Request, SeatedWorld
 
 from mitm_balancer.core.admission import Admission, AdmissionPolicy
-from mitm_balancer.core.dispatch import PROBE_PATIENCE, Attempt, Queue
+from mitm_balancer.core.dispatch import Attempt, Queue
 from mitm_balancer.core.health import Health
 from mitm_balancer.core.ramp import STEP, Ramps
+from mitm_balancer.core.waiting import PROBE_PATIENCE
 
 
 def steps(request: Request, world: SeatedWorld) -> None:
@@ -48,8 +49,8 @@ def test_a_crowd_that_loses_its_account_does_not_stampede_the_next() -> None:
         world.now += STEP
     assert seen == [1, 2, 3, 4, 5, 6, 6, 6]
     assert all(isinstance(request.step, Attempt) for request in requests), "nobody failed"
-    assert requests[0].dispatch.queued == 0
-    assert [round(r.dispatch.queued, 3) for r in requests] == [0, 0.25, 0.5, 0.75, 1.0, 1.25]
+    assert requests[0].dispatch.waiting.queued == 0
+    assert [round(r.dispatch.waiting.queued, 3) for r in requests] == [0, 0.25, 0.5, 0.75, 1.0, 1.25]
 
 
 def test_it_looks_again_when_there_may_be_one_more() -> None:
@@ -219,7 +220,7 @@ def test_who_finds_only_a_probing_account_waits_for_its_end() -> None:
     for other in others:
         steps(other, world)
     assert [other.name for other in others] == ["a", "a", "a"]
-    assert others[0].dispatch.queued == 2
+    assert others[0].dispatch.waiting.queued == 2
 
 
 def test_a_bad_probe_makes_way_for_the_next_one() -> None:
