@@ -85,6 +85,8 @@ class App:
         self._started = time.time()
         self._ca = home / CA_FILE
         self._watcher: asyncio.Task[None] | None = None
+        self._behind = False
+        """The store has changed, and was not obeyed yet: a look that fails is made again."""
         self._reading = asyncio.Lock()
         """One reading of the configuration and its credentials at a time: an older one never comes after a newer."""
         self._config_file = config_file
@@ -261,9 +263,11 @@ class App:
     async def _look(self) -> None:
         if await asyncio.to_thread(self._config_file.changed):
             await self.reload()
-        if await asyncio.to_thread(self.stored.changed):
+        self._behind |= await asyncio.to_thread(self.stored.changed)
+        if self._behind:
             await self.refresh_from_store()
             await self.operator.obey()
+            self._behind = False
             await asyncio.to_thread(self._state_row.tell_again)
         self._following.look()
         await asyncio.to_thread(self.observing.hear)

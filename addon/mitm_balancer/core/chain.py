@@ -6,7 +6,7 @@ a slot that is busy is no reason to leave a provider, for it comes free soon and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mitm_balancer.core.health import Block, Health
@@ -32,13 +32,23 @@ class Link:
         return model if self.model is None else self.model
 
 
+@dataclass(frozen=True, slots=True)
+class _All:
+    """The targets of all links. Made for every request, and rarely looked at: nothing is copied."""
+
+    links: tuple[Link, ...]
+
+    def __iter__(self) -> Iterator[TargetInfo]:
+        return (target for link in self.links for target in link.order.targets)
+
+
 class Chain(Order):
     """`links` may be empty: then nobody serves."""
 
     def __init__(self, links: Sequence[Link], around: Circumstances) -> None:
         self.links = tuple(links)
         self.around = around
-        self.targets = tuple(target for link in self.links for target in link.order.targets)
+        self.targets = _All(self.links)
 
     def select(
         self, model: str, health: Health, now: float, *,

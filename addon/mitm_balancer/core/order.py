@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from mitm_balancer.core.switching import Tied
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Order(Protocol):
     """`model` is always the client's word for it; `now` is monotonic seconds."""
 
-    targets: Sequence[TargetInfo]
+    targets: Iterable[TargetInfo]
     """All of them, also those that cannot serve."""
     around: Circumstances
 

@@ -30,6 +30,10 @@ _TIERED = ("soonest-reset", "headroom", "round-robin", "weighted", "least-loaded
 """Strategies for which accounts of one number are equals, and those of a higher one reserves."""
 
 
+LONGEST_PLACE = 10
+"""Digits; nobody has so many accounts, and Python makes no number of some thousands."""
+
+
 class OrderError(Exception):
     """It cannot be done; the text says what can."""
 
@@ -167,7 +171,8 @@ def _moved(names: list[str], name: str, where: str) -> list[str]:
     """`up`, `down`, `first`, `last`, or a place from 1; beyond the ends is at the ends."""
     at = names.index(name)
     steps = {"up": at - 1, "down": at + 1, "first": 0, "last": len(names) - 1}
-    place = steps.get(where, int(where) - 1 if where.isdigit() else None)
+    number = int(where) - 1 if where.isdecimal() and len(where) < LONGEST_PLACE else None
+    place = steps.get(where, number)
     if place is None:
         raise OrderError(f"expected up, down, first, last or a place from 1, not {where}")
     rest = [other for other in names if other != name]

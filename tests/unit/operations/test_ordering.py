@@ -104,6 +104,13 @@ def test_a_move_keeps_the_order_of_other_providers() -> None:
 def test_what_cannot_be_moved() -> None:
     with pytest.raises(OrderError, match="expected up, down, first, last or a place"):
         ordering.move(Memory(), "a", "sideways")
+
+
+@pytest.mark.parametrize("where", ["²", "9" * 5000, "-1"], ids=["superscript", "huge", "negative"])
+def test_what_is_no_place_is_told(where: str) -> None:
+    """`"²".isdigit()` is true, and no number comes of it."""
+    with pytest.raises(OrderError, match="expected up, down, first, last or a place"):
+        ordering.move(Memory(), "a", where)
     with pytest.raises(UnknownTargetError):
         ordering.move(Memory(), "nobody", "up")
     text = TEXT.partition("\npriority:")[0]

@@ -15,6 +15,7 @@ from mitm_balancer.core.health import Cooldown
 from mitm_balancer.core.verdict import Verdict
 from mitm_balancer.proxy.addon import Settings
 from mitm_balancer.running.config_file import ConfigFile
+from mitm_balancer.running.stored_accounts import Look
 from mitm_balancer.store import Store
 from mitm_balancer.store.asks import ask, replied
 
@@ -192,3 +193,25 @@ async def test_two_reloads_at_once_end_with_what_the_file_says(app: App) -> None
     carrier = app.runtime.pools["anthropic"].accounts["anthropic/a"].carrier
     assert carrier is not None
     assert carrier.credential == "two-two"
+
+
+async def test_a_change_that_could_not_be_read_is_obeyed_later(
+    app: App, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That the store has changed is told once."""
+    real, calls = app.stored.look, []
+
+    def fails() -> Look:
+        calls.append(1)
+        if len(calls) < 3:
+            raise RuntimeError("out of order")
+        return real()
+
+    monkeypatch.setattr(app.stored, "look", fails)
+    monkeypatch.setattr("mitm_balancer.app.WATCH_INTERVAL", 0.01)
+    await app.start()
+    assert other.set_account_flag("anthropic/a", "paused", True).result(5)
+    async with asyncio.timeout(5):
+        while state(app, "anthropic/a") != "paused":
+            await asyncio.sleep(0.01)
+    assert len(calls) >= 3
