@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -265,8 +266,10 @@ async def test_notices_reach_a_command_and_a_webhook(fake: FakeProvider, launch:
     target = tmp_path / "told"
     script = f"import sys; open({str(target)!r}, 'a').write(sys.stdin.read())"
     fake.route("POST", "/hooks/CANARY-HOOK", steps.ok(body=b"{}"))
-    hook = f"{fake.url}/hooks/CANARY-HOOK"
-    notices = {"command": [sys.executable, "-c", script], "webhook": hook, "min_interval_s": 0}
+    notices = {"command": [sys.executable, "-c", script], "webhook": {"file": "hook"}, "min_interval_s": 0}
+    (tmp_path / "home").mkdir(mode=0o700)
+    (tmp_path / "home" / "hook").touch(mode=0o600)
+    (tmp_path / "home" / "hook").write_text(f"{fake.url}/hooks/CANARY-HOOK\n")
     fake.play("anthropic0", steps.rate_limited(retry_after=600))
     fake.play("anthropic1", steps.ok(), then=steps.rate_limited(retry_after=900))
     accounts = accounts_of(fake, "anthropic", 2)
@@ -285,6 +288,23 @@ async def test_notices_reach_a_command_and_a_webhook(fake: FakeProvider, launch:
     posted = [record for record in fake.ledger if record.target == "/hooks/CANARY-HOOK"]
     assert [json.loads(record.body) for record in posted] == [switch, out]
     assert failed["problem"] == "notices.webhook: 127.0.0.1 answers 500"
+    assert "CANARY" not in await proxy.stop()
+
+
+async def test_a_webhook_that_is_not_there_is_told_at_the_start(fake: FakeProvider, launch: Launch) -> None:
+    """Not only in the emergency; the cure needs no restart."""
+    fake.route("POST", "/hooks/CANARY-HOOK", steps.ok(body=b"{}"))
+    fake.play("anthropic0", steps.rate_limited(retry_after=600))
+    notices = {"webhook": {"file": "hook"}, "min_interval_s": 0}
+    proxy = await launch(config(*accounts_of(fake, "anthropic", 2), notices=notices), how="balancer")
+    await proxy.says("notices.webhook: file ")
+    with closing(Store.open(proxy.home)) as store:
+        await until(lambda: "does not exist" in str((store.get_state("proxy") or {}).get("observing_problems")))
+        (proxy.home / "hook").touch(mode=0o600)
+        (proxy.home / "hook").write_text(f"{fake.url}/hooks/CANARY-HOOK\n")
+        assert (await ask(proxy)).status == 200
+        await eventually(lambda: any("/hooks" in record.target for record in fake.ledger), "it was not called")
+        await until(lambda: not (store.get_state("proxy") or {}).get("observing_problems"), "the end of the problem")
     assert "CANARY" not in await proxy.stop()
 
 

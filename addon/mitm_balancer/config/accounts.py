@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from mitm_balancer.config.checks import boolean, many, name, number, text, whole
+from mitm_balancer.config.credentials import CREDENTIAL, credential
 from mitm_balancer.config.model import AccountSpec
 from mitm_balancer.config.nodes import BadValueError, Value
-from mitm_balancer.config.sources import Command, CredentialSource, Env, File, Keyring, Literal
+from mitm_balancer.config.sources import Literal
 from mitm_balancer.config.urls import base_url
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.secrets import Secret
@@ -31,13 +31,8 @@ KEYS = (
 IDENTITY = ("account_id", "account_uuid", "project", "location")
 """What `Provider.account_headers`, `account_body` and `account_path` ask for."""
 
-SOURCES = ("env", "file", "command", "keyring")
-
-_CREDENTIAL = "a string, or one of {env: NAME}, {file: PATH}, {command: ...}, {keyring: NAME}"
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 """It goes into headers, paths and bodies."""
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 FARTHEST = 1_000_000
 """The greatest number for `priority`, and with a minus the least."""
@@ -60,12 +55,12 @@ def _account(value: Value, providers: Mapping[str, Provider], folder: Path) -> A
     table = value.table(KEYS)
     provider = table.need("provider", lambda entry: known_provider(entry, providers), "the name of a provider")
     alias = table.need("alias", name, "a name of a-z 0-9 . _ -")
-    credential = table.need("credential", lambda entry: _credential(entry, folder), _CREDENTIAL)
+    source = table.need("credential", lambda entry: credential(entry, folder), CREDENTIAL)
     own_url = table.get("base_url", base_url, None)
     spec = AccountSpec(
         provider=provider or "",
         alias=alias or "",
-        credential=credential or Literal(Secret("")),
+        credential=source or Literal(Secret("")),
         base_url=own_url,
         priority=table.get("priority", whole(-FARTHEST, FARTHEST), 0),
         weight=table.get("weight", number(above=0), 1),
@@ -76,7 +71,7 @@ def _account(value: Value, providers: Mapping[str, Provider], folder: Path) -> A
         identity=table.get("identity", _identity, ()),
         line=value.line,
     )
-    if provider is None or alias is None or credential is None:
+    if provider is None or alias is None or source is None:
         return None
     if "base_url" not in table.entries and providers[provider].needs_base_url and not providers[provider].hosts:
         value.bad(f"base_url is missing: {provider} has no address of its own, each account states its endpoint")
@@ -107,51 +102,3 @@ def _id(value: Value) -> str:
     if not _ID.fullmatch(found):
         raise BadValueError("expected an id of letters, digits and . _ : -")
     return found
-
-
-def _credential(value: Value, folder: Path) -> CredentialSource:
-    # No message here quotes the value or its keys: a credential may stand in the wrong place.
-    if not value.is_table:
-        if not isinstance(value.scalar(), str) or not str(value.scalar()).strip():
-            raise BadValueError(f"expected {_CREDENTIAL} (a literal credential goes in quotes)")
-        return Literal(Secret(str(value.scalar())))
-    pairs = [(str(key.value), Value(node, value.where, value.report)) for key, node in value.node.value]
-    if len(pairs) != 1 or pairs[0][0] not in SOURCES:
-        raise BadValueError(f"expected exactly one key of {', '.join(SOURCES)}")
-    kind, entry = pairs[0]
-    if entry.is_null or entry.is_table or not isinstance(entry.scalar(), str) or not str(entry.scalar()).strip():
-        raise BadValueError(f"expected a string after {kind}:")
-    return _source(kind, str(entry.scalar()).strip(), folder)
-
-
-def _source(kind: str, given: str, folder: Path) -> CredentialSource:
-    match kind:
-        case "env":
-            if not _VARIABLE.fullmatch(given):
-                raise BadValueError("expected the name of an environment variable (letters, digits and _)")
-            return Env(given)
-        case "file":
-            return File(_path(given, folder))
-        case "command":
-            return Command(_argv(given))
-        case _:
-            return Keyring(given)
-
-
-def _path(given: str, folder: Path) -> Path:
-    try:
-        return folder / Path(given).expanduser()
-    except RuntimeError:
-        raise BadValueError("expected a path; the home folder after ~ is not known") from None
-
-
-def _argv(given: str) -> tuple[str, ...]:
-    try:
-        argv = tuple(shlex.split(given))
-    except ValueError:
-        argv = ()
-    if not argv or "\0" in given:
-        raise BadValueError(
-            "expected a command line; its quotes do not match (no shell is used: pipes and $NAME do not work)"
-        )
-    return argv

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from mitm_balancer.config.checks import boolean, many, number, optional, text, whole
+from mitm_balancer.config.credentials import credential
 from mitm_balancer.config.nodes import BadValueError, Value
+from mitm_balancer.config.sources import CredentialSource, Literal
 from mitm_balancer.config.urls import is_loopback
 from mitm_balancer.secrets import Secret
 
@@ -64,9 +67,15 @@ def _is_ip(host: str) -> bool:
     return True
 
 
-def webhook(value: Value) -> Secret:
+def webhook(value: Value) -> CredentialSource:
     """A check. The whole URL is a secret: those of chat services carry their key in the path. Never quoted back."""
-    found = text(value)
+    if value.is_table:
+        return credential(value, Path(value.report.file).parent)
+    return Literal(webhook_url(text(value)))
+
+
+def webhook_url(found: str) -> Secret:
+    """The URL, if it is one that a notice may be sent to. Raises BadValueError."""
     try:
         parts = urlsplit(found)
         host, _ = parts.hostname or "", parts.port
@@ -113,8 +122,8 @@ class Notices:
 
     command: tuple[str, ...] = _setting((), many(text))
     """Program and arguments; no shell. It gets the event as JSON on its standard input."""
-    webhook: Secret | None = field(default=None, metadata={"check": optional(webhook)})
-    """A URL that gets the event as JSON in a POST."""
+    webhook: CredentialSource | None = field(default=None, metadata={"check": optional(webhook)})
+    """Where the URL is that gets the event as JSON in a POST."""
     min_interval_s: float = _setting(60.0, number(0, 86_400))
     """The same thing is not told again sooner."""
     timeout_s: float = _setting(10.0, number(0.1, 300))

@@ -1,11 +1,12 @@
 """Telling people: a line in the log, and where they want it a command or a webhook.
 
-A thread of its own does the sending, so a slow program or a dead server delays nothing. The same thing is told at most
-once in `min_interval`; a sender that fails is said once, until it works again.
+Each sender has a thread of its own, so a slow program or a dead server delays nothing, not even the other sender. The
+same thing is told at most once in `min_interval`; a sender that fails is said once, until it works again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -45,26 +46,19 @@ type Sender = Callable[[bytes], None]
 
 
 class Notices:
-    """`take` is called by one thread. `failed` hears once of a sender that fails."""
+    """`take` is called by one thread. `failed` hears once of a sender that fails, in that sender's thread."""
 
     def __init__(
         self, senders: Mapping[str, Sender], min_interval: float, failed: Callable[[str], None] = lambda _: None
     ) -> None:
-        self._senders = dict(senders)
+        self._outlets = [_Outlet(name, send, failed) for name, send in senders.items()]
         self._min_interval = min_interval
-        self._failed = failed
         self._last: dict[tuple[str, str], float] = {}
-        self._broken: dict[str, str] = {}
-        self._waiting: queue.Queue[bytes | None] = queue.Queue(MOST_WAITING)
-        self._thread: threading.Thread | None = None
-        if self._senders:
-            self._thread = threading.Thread(target=self._run, name="balancer-notices", daemon=True)
-            self._thread.start()
 
     @property
     def problem(self) -> str | None:
         """What does not work."""
-        return "; ".join(list(self._broken.values())) or None
+        return "; ".join(outlet.problem for outlet in self._outlets if outlet.problem) or None
 
     def take(self, event: Event) -> None:
         """Tell of it, if it is worth it."""
@@ -72,19 +66,14 @@ class Notices:
             return
         if not SAID & event.data.keys():
             logger.log(TOLD[EventType(event.type)], "mitm-balancer: %s", event.message)
-        if self._senders:
-            try:
-                self._waiting.put_nowait(document(event))
-            except queue.Full:
-                logger.warning("mitm-balancer: a notice is not sent, %d are waiting", MOST_WAITING)
+        told = document(event) if self._outlets else b""
+        for outlet in self._outlets:
+            outlet.put(told)
 
     def close(self) -> None:
         """What waits is not waited for."""
-        if self._thread is not None:
-            try:
-                self._waiting.put_nowait(None)
-            except queue.Full:
-                self._senders = {}
+        for outlet in self._outlets:
+            outlet.close()
 
     def _is_soon(self, event: Event) -> bool:
         """Whether the same was told just now. Of a failover it is the account that was left."""
@@ -95,25 +84,46 @@ class Notices:
         self._last[key] = event.at
         return False
 
-    def _run(self) -> None:
-        while (told := self._waiting.get()) is not None and self._senders:
-            for name, send in list(self._senders.items()):
-                self._send(name, send, told)
 
-    def _send(self, name: str, send: Sender, told: bytes) -> None:
+class _Outlet:
+    """One sender, the thread that it has, and what waits for it."""
+
+    def __init__(self, name: str, send: Sender, failed: Callable[[str], None]) -> None:
+        self._name, self._send, self._failed = name, send, failed
+        self.problem = ""
+        """Why it does not work."""
+        self._waiting: queue.Queue[bytes] = queue.Queue(MOST_WAITING)
+        self._closed = False
+        threading.Thread(target=self._run, name=f"balancer-notices-{name}", daemon=True).start()
+
+    def put(self, told: bytes) -> None:
         try:
-            send(told)
+            self._waiting.put_nowait(told)
+        except queue.Full:
+            logger.warning("mitm-balancer: a notice is not sent to %s, %d are waiting", self._name, MOST_WAITING)
+
+    def close(self) -> None:
+        self._closed = True
+        with contextlib.suppress(queue.Full):  # then it is awake, or will be
+            self._waiting.put_nowait(b"")
+
+    def _run(self) -> None:
+        while (told := self._waiting.get()) and not self._closed:
+            self._try(told)
+
+    def _try(self, told: bytes) -> None:
+        try:
+            self._send(told)
         except NoticeError as error:
-            if name not in self._broken:
-                problem = f"notices.{name}: {error}"
-                logger.warning("mitm-balancer: %s", problem)
-                self._broken[name] = problem
-                self._failed(problem)
+            if not self.problem:
+                self.problem = f"notices.{self._name}: {error}"
+                logger.warning("mitm-balancer: %s", self.problem)
+                self._failed(self.problem)
         except Exception:  # the border of this thread
-            self._broken[name] = f"notices.{name}: failed"
-            logger.exception("mitm-balancer: notices.%s failed", name)
+            self.problem = f"notices.{self._name}: failed"
+            logger.exception("mitm-balancer: notices.%s failed", self._name)
         else:
-            self._broken.pop(name, None)
+            self.problem = ""
 
 
 def document(event: Event) -> bytes:

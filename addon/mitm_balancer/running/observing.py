@@ -11,10 +11,8 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from mitm_balancer import __version__
 from mitm_balancer.config import Audit, Config, Metrics, Notices
@@ -25,11 +23,10 @@ from mitm_balancer.ops.events import EventType
 from mitm_balancer.ops.logfile import RotatedFile, StandardOutput, audit_path
 from mitm_balancer.ops.watch import HealthWatch
 from mitm_balancer.proxy.runtime import Runtime
+from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.running.recording import Listeners, Recording
-from mitm_balancer.secrets import Secret
+from mitm_balancer.running.webhook import Webhook
 from mitm_balancer.store import Store
-from mitm_balancer.upstream.ask import ask
-from mitm_balancer.upstream.base import UpstreamError
 
 if TYPE_CHECKING:
     from mitm_balancer.ops.exporter import Exporter
@@ -51,6 +48,7 @@ class Observing:
         self._home, self._store, self._recording, self._runtime = home, store, recording, runtime
         self._in_force: tuple[Audit, Metrics, Notices, Path | None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._webhook: Webhook | None = None
         self._watch = HealthWatch(runtime.health)
         recording.on_cooldown = self._watch.started
         self._store_trouble: str | None = None
@@ -65,7 +63,9 @@ class Observing:
     @property
     def problems(self) -> tuple[str, ...]:
         """What of it does not work, for the status."""
-        return (*self._recording.problems, *((self._listen_problem,) if self._listen_problem else ()))
+        webhook = self._webhook.problem if self._webhook is not None else None
+        found = (*self._recording.problems, self._listen_problem, webhook)
+        return tuple(dict.fromkeys(problem for problem in found if problem))
 
     # -- configuration ------------------------------------------------------------------------------------------
 
@@ -80,6 +80,7 @@ class Observing:
             self._stop_exporter()
             self._start_exporter(first=True)
         self._recording.listen(Listeners(self._audit(config), self._counted, self._notices(config.notices)))
+        self._try_webhook()
 
     def _audit(self, config: Config) -> AuditLog | None:
         audit = config.audit
@@ -90,34 +91,21 @@ class Observing:
 
     def _notices(self, wanted: Notices) -> notices.Notices:
         senders: dict[str, notices.Sender] = {}
+        self._webhook = None
         if wanted.command:
             senders["command"] = notices.command(wanted.command, wanted.timeout_s)
         if wanted.webhook is not None:
-            senders["webhook"] = self._webhook(wanted.webhook, wanted.timeout_s)
+            self._webhook = Webhook(wanted.webhook, wanted.timeout_s, self._runtime, lambda: self._loop)
+            senders["webhook"] = self._webhook.send
 
         def failed(problem: str) -> None:
             self._recording.event(EventType.NOTICE_FAILED, message=problem, data={"problem": problem})
 
         return notices.Notices(senders, wanted.min_interval_s, failed)
 
-    def _webhook(self, url: Secret, timeout: float) -> notices.Sender:
-        host = urlsplit(url.reveal()).hostname
-
-        def send(told: bytes) -> None:
-            if self._loop is None or self._loop.is_closed():
-                raise notices.NoticeError("the proxy does not run")
-            if self._runtime.insecure:
-                raise notices.NoticeError("not sent, because ssl_insecure is set")
-            headers = (("content-type", "application/json"),)
-            asked = ask(self._runtime.upstream, "POST", url.reveal(), headers=headers, body=told, timeout=timeout)
-            try:
-                status = asyncio.run_coroutine_threadsafe(asked, self._loop).result(timeout + 1).status
-            except (UpstreamError, TimeoutError, CancelledError) as error:
-                raise notices.NoticeError(f"{host} does not answer: {error or 'time-out'}") from None
-            if not 200 <= status < 300:
-                raise notices.NoticeError(f"{host} answers {status}")
-
-        return send
+    def _try_webhook(self) -> None:
+        if self._loop is not None and self._webhook is not None:
+            spawn(self._webhook.try_out(), "balancer webhook")
 
     # -- metrics ------------------------------------------------------------------------------------------------
 
@@ -152,6 +140,7 @@ class Observing:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """The event loop that webhooks are sent from."""
         self._loop = loop
+        self._try_webhook()
 
     def listening(self, addresses: Sequence[tuple[str, int]]) -> None:
         """The proxy serves."""

@@ -8,6 +8,7 @@ import pytest
 
 from mitm_balancer.config import Config, Env, File, Policy, UsagePolls, load, parse, reading
 from mitm_balancer.config import accounts as accounts_section
+from mitm_balancer.config import credentials as credentials_section
 from mitm_balancer.config import providers as providers_section
 from mitm_balancer.config import rules as rules_section
 from mitm_balancer.config.model import STRATEGIES
@@ -42,7 +43,7 @@ def test_every_policy_key_is_written_out(key: str) -> None:
         *reading.KEYS,
         *accounts_section.KEYS,
         *providers_section.KEYS,
-        *accounts_section.SOURCES,
+        *credentials_section.SOURCES,
         *rules_section.KEYS,
     ],
 )

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from mitm_balancer.config import Audit, ConfigErrors, Metrics, Notices, parse
+from mitm_balancer.config import (
+    Audit,
+    Command,
+    ConfigErrors,
+    CredentialSource,
+    Env,
+    File,
+    Keyring,
+    Literal,
+    Metrics,
+    Notices,
+    parse,
+)
 from mitm_balancer.config.observing import Address
 from mitm_balancer.secrets import Secret
 
@@ -29,7 +43,7 @@ notices: {{command: [notify-send, balancer], webhook: "{HOOK}", min_interval_s: 
 
     assert config.audit == Audit("logs/audit.ndjson", 3, 0)
     assert config.metrics == Metrics(Address("127.0.0.1", 9464))
-    assert config.notices == Notices(("notify-send", "balancer"), Secret(HOOK), 0.0, 2.5)
+    assert config.notices == Notices(("notify-send", "balancer"), Literal(Secret(HOOK)), 0.0, 2.5)
     assert "CANARY" not in repr(config)
 
 
@@ -77,6 +91,8 @@ def test_other_addresses_need_consent() -> None:
         ("notices: {command: notify-send}", "notices.command: expected a list"),
         ("notices: {webhook: 'http://hooks.example/x'}", "notices.webhook: expected https://"),
         ("notices: {webhook: 'ftp://hooks.example/x'}", "notices.webhook: expected an https:// URL"),
+        ("notices: {webhook: {url: x}}", "notices.webhook: expected exactly one key of env, file"),
+        ("notices: {webhook: {env: 'no name'}}", "notices.webhook: expected the name of an environment variable"),
         ("notices: {timeout_s: 0}", "notices.timeout_s: expected a number from 0.1 to 300"),
     ],
 )
@@ -84,6 +100,19 @@ def test_mistakes_are_told_with_their_place(text: str, told: str) -> None:
     (error,) = errors(text)
 
     assert error.startswith("config.yaml:1") and told in error
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("{env: HOOK}", Env("HOOK")),
+        ("{file: hook.txt}", File(Path("/etc/b/hook.txt"))),
+        ("{command: pass show hook}", Command(("pass", "show", "hook"))),
+        ("{keyring: hook}", Keyring("hook")),
+    ],
+)
+def test_a_webhook_may_be_kept_where_credentials_are(text: str, source: CredentialSource) -> None:
+    assert parse(f"notices: {{webhook: {text}}}", "/etc/b/config.yaml").notices.webhook == source
 
 
 def test_a_bad_webhook_is_not_quoted() -> None:

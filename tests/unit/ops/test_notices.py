@@ -103,6 +103,18 @@ def test_a_sender_that_fails_is_said_once_until_it_works(caplog: pytest.LogCaptu
     notices.close()
 
 
+def test_a_slow_sender_does_not_delay_the_other() -> None:
+    go, sent = threading.Event(), []
+    notices = Notices({"command": lambda _: go.wait(30), "webhook": sent.append}, 0)
+
+    for number in range(3):
+        notices.take(Event(EventType.EXHAUSTED, AT + number, f"p{number}", "out"))
+
+    eventually(lambda: len(sent) == 3)
+    notices.close()
+    go.set()
+
+
 def test_a_slow_sender_delays_nobody(caplog: pytest.LogCaptureFixture) -> None:
     go = threading.Event()
     notices = Notices({"command": lambda _: go.wait(10)}, 0)
