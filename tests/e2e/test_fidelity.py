@@ -214,6 +214,17 @@ def _without_ours(answer: RawAnswer) -> bytes:
     return b"\r\n".join(line for line in lines if not line.lower().startswith(b"x-balancer:"))
 
 
+async def test_our_own_field_is_said_once(fake: FakeProvider, launch: Launch) -> None:
+    """Another balancer on the way has set one of its own: `why` here knows nothing of it."""
+    fake.play("a", steps.ok().but(headers=(("X-Balancer", "request=other; account=x; attempts=3"),)))
+    proxy = await launch(config(account("anthropic", "a", "KEY-A", fake)))
+    async with await proxy.dial("api.anthropic.com") as client:
+        answer = await client.request("POST", "/v1/messages", [("x-api-key", "client")], b'{"model":"m"}')
+
+    (field,) = [value for name, value in answer.headers if name.lower() == b"x-balancer"]
+    assert b"account=a; attempts=1" in field
+
+
 async def test_streams_are_the_same_bytes(fake_ca: CA, fake: FakeProvider, launch: Launch) -> None:
     """A stream cut in odd places, with a giant line, gzipped: the bytes are the provider's, to the last one."""
     corp = _corp(fake, paths=["/*"])

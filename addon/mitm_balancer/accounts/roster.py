@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from mitm_balancer.accounts.model import StoredAccount
+from mitm_balancer.accounts.shadowed import shadowed
 from mitm_balancer.config import AccountSpec, Config, Stored
 from mitm_balancer.config.accounts import sendable_identity
 from mitm_balancer.config.nodes import BadValueError
@@ -34,7 +35,7 @@ def merge(config: Config, stored: Sequence[StoredAccount]) -> tuple[Config, tupl
         else:
             taken.append(found)
     merged = dataclasses.replace(config, accounts=(*declared.values(), *taken))
-    return merged, (*problems, *_pinned_to_nobody(merged))
+    return merged, (*problems, *_pinned_to_nobody(merged), *shadowed(merged))
 
 
 def _pinned_to_nobody(config: Config) -> list[str]:

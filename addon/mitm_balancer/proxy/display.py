@@ -33,9 +33,13 @@ _RESPONSE_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"
 
 
 def response_head(upstream: UpstreamResponse, extra: RawHeaders) -> http.Response:
-    """The head that goes to the client: as it came, without what belongs to our own hop, plus our own field."""
+    """The head that goes to the client: as it came, without what belongs to our own hop, plus our own fields.
+
+    A field that we set ourselves is said once: another balancer on the way may have set it, too.
+    """
     upgrade = upstream.status == 101
-    fields = [f for f in upstream.headers if upgrade or f[0].lower() not in _RESPONSE_HOP]
+    dropped = {name for name, _ in extra} | (frozenset() if upgrade else _RESPONSE_HOP)
+    fields = [f for f in upstream.headers if f[0].lower() not in dropped]
     response = http.Response(
         http_version=b"HTTP/1.1",
         status_code=upstream.status,
