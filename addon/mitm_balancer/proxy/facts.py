@@ -10,7 +10,7 @@ from mitmproxy import http
 
 from mitm_balancer.providers.model import Dialect
 from mitm_balancer.proxy import fields, references
-from mitm_balancer.proxy.session import Named, named
+from mitm_balancer.proxy.session import Body, Named, named
 
 _GEMINI_MODEL = re.compile(r"/models/([^/:]+)(?::(\w+))?")
 
@@ -27,7 +27,7 @@ class Facts:
     """What the request calls its session; None: nothing tells."""
 
 
-class _Body(msgspec.Struct):
+class _Body(Body):
     # `object`: whatever else a client puts there, decoding goes on.
     model: object = None
     stream: object = None
@@ -43,21 +43,25 @@ _decoder = msgspec.json.Decoder(_Body)
 def read(request: http.Request, dialect: Dialect) -> Facts:
     """Total: a body that is not JSON, or is compressed wrongly, gives empty facts."""
     content = decoded(request)
-    return replace(_read(request, content, dialect), session=named(request, content))
+    body = None if dialect is Dialect.GEMINI or not content else _body(content)
+    return replace(_read(request, content, body, dialect), session=named(request, content, body))
 
 
-def _read(request: http.Request, content: bytes | None, dialect: Dialect) -> Facts:
+def _body(content: bytes) -> _Body | None:
+    try:
+        return _decoder.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _read(request: http.Request, content: bytes | None, body: _Body | None, dialect: Dialect) -> Facts:
     if dialect is Dialect.GEMINI:
         found = _GEMINI_MODEL.search(request.path.partition("?")[0])
         refers = references.nested(content, dialect) if content else ()
         if found is None:
             return Facts(refers=refers)
         return Facts(found[1], (found[2] or "").startswith("stream"), refers)
-    if not content:
-        return Facts()
-    try:
-        body = _decoder.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    if not content or body is None:
         return Facts()
     told = (body.previous_response_id, body.previous_interaction_id, body.conversation, body.container)
     refers = tuple(name for value in told if value is not None for name in references.of_field(value))

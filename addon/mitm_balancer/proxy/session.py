@@ -47,6 +47,9 @@ tool, and an older one begins anew."""
 LONGEST = 1024
 """Characters of a name that are looked at."""
 
+DIGESTED = 16 * 1024
+"""Bytes of each part that go into a digest, with its length: a megabyte would hold up the event loop."""
+
 _OLD_USER_ID = re.compile(r"user_[0-9a-f]*_account_.*_session_(.+)")
 
 
@@ -60,7 +63,9 @@ class Named:
     """Nobody named it, and it holds its first message only."""
 
 
-class _Body(msgspec.Struct):
+class Body(msgspec.Struct):
+    """What may tell of a session; a request's body is decoded once, into a kind of this."""
+
     metadata: msgspec.Raw = msgspec.Raw()
     prompt_cache_key: msgspec.Raw = msgspec.Raw()
     request: msgspec.Raw = msgspec.Raw()
@@ -84,7 +89,7 @@ class _Message(msgspec.Struct):
     role: object = None
 
 
-_body = msgspec.json.Decoder(_Body)
+_body = msgspec.json.Decoder(Body)
 _metadata = msgspec.json.Decoder(_Metadata)
 _with_session_id = msgspec.json.Decoder(_NewUserId)
 _message = msgspec.json.Decoder(_Message)
@@ -92,20 +97,21 @@ _list = msgspec.json.Decoder(list[msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 
 
-def named(request: http.Request, content: bytes | None) -> Named | None:
-    """The session of a request whose decoded body is `content`; None: nothing tells it. Total."""
+def named(request: http.Request, content: bytes | None, body: Body | None = None) -> Named | None:
+    """The session of a request; None: nothing tells it. Total. `content` is its body without a content coding, `body`
+    the same read, where the caller has done so."""
     told = fields.lowered(request.headers.fields)
     kin = tuple(fields.text(told[name])[:LONGEST] for name in PARENT if told.get(name))
     own = next((fields.text(told[name])[:LONGEST] for name in OWN if told.get(name)), "")
     begins = False
-    if not own and content and (body := _try(_body, content)) is not None:
+    if not own and content and (body := body or _try(_body, content)) is not None:
         own = _named_in(body)
         if not own:
             own, begins = _beginning(body)
     return Named(own, kin, begins and not kin) if own or kin else None
 
 
-def _named_in(body: _Body) -> str:
+def _named_in(body: Body) -> str:
     return (
         _of_user_id(body.metadata)
         or _string(body.prompt_cache_key)
@@ -123,23 +129,25 @@ def _of_user_id(metadata: msgspec.Raw) -> str:
     return _text_of(getattr(_try(_with_session_id, user_id.encode("utf-8", "replace")), "session_id", None))
 
 
-def _beginning(body: _Body) -> tuple[str, bool]:
-    """A digest of everything up to the first message that is not the system's (empty: there is none), and whether
-    nothing follows it."""
+def _beginning(body: Body) -> tuple[str, bool]:
+    """A digest of the beginnings of everything up to the first message that is not the system's (empty: there is none),
+    and whether nothing follows it."""
     turns = _try(_list, body.messages) or _try(_list, body.input) or _try(_list, body.contents)
-    first = [bytes(body.input)] if turns is None and bool(_string(body.input)) else _to_first_user(turns or ())
+    first = [body.input] if turns is None and bool(_string(body.input)) else _to_first_user(turns or ())
     if not first:
         return "", False
     digest = hashlib.blake2b(digest_size=16)
     for part in (body.system, body.instructions, body.systemInstruction, *first):
-        digest.update(bytes(part) + b"\0")
+        whole = memoryview(part)
+        digest.update(whole[:DIGESTED])
+        digest.update(b"%d\0" % len(whole))
     return digest.hexdigest(), turns is None or len(turns) == len(first)
 
 
-def _to_first_user(turns: Iterable[msgspec.Raw]) -> list[bytes]:
+def _to_first_user(turns: Iterable[msgspec.Raw]) -> list[msgspec.Raw]:
     parts = []
     for turn in turns:
-        parts.append(bytes(turn))
+        parts.append(turn)
         message = _try(_message, turn)
         if message is None or message.role not in ("system", "developer"):
             return parts
