@@ -13,6 +13,9 @@ from mitm_balancer.core.switching import CACHE_LIFE, LONG_LIFE
 from mitm_balancer.proxy import facts, turns
 from mitm_balancer.proxy.record import Record
 
+LOOKED_AT = 128 * 1024
+"""Bytes at either end of a body in which the life of its cache is looked for."""
+
 _LONG = re.compile(rb'"ttl"\s*:\s*"1h"')
 """Inside a JSON string the quotes would be escaped."""
 
@@ -45,6 +48,7 @@ def begins_turn(request: http.Request, dialect: Dialect) -> bool:
 
 def cache_life(request: http.Request) -> float:
     """Seconds for which the prompt stays in the provider's cache: an hour where the request says so."""
-    content = request.raw_content
-    # Only Anthropic's dialect has it, whose clients send bodies as they are; the first look is the cheap one.
-    return LONG_LIFE if content and b'"1h"' in content and _LONG.search(content) else CACHE_LIFE
+    content = request.raw_content or b""
+    # Only Anthropic's dialect has it, whose clients send bodies as they are, and mark the prompt's beginning and end.
+    ends = (content[:LOOKED_AT], content[max(LOOKED_AT, len(content) - LOOKED_AT) :])
+    return LONG_LIFE if any(b'"1h"' in end and _LONG.search(end) for end in ends) else CACHE_LIFE
