@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 WATCH_INTERVAL = 0.5
 """Seconds between looks at the configuration file: a change counts within a second (contract)."""
 
+INSECURE = "ssl_insecure is set: no account's credential will be sent"
+
 CA_FILE = "mitmproxy-ca-cert.pem"
 """mitmproxy's own name for the certificate that clients must trust."""
 
@@ -169,7 +171,7 @@ class App:
 
     def network(self, tls: TlsSettings, via: Via | None) -> None:
         if tls.insecure and not self.runtime.insecure:
-            logger.warning("mitm-balancer: ssl_insecure is set: no account's credential will be sent")
+            logger.warning("mitm-balancer: %s", INSECURE)
         self.runtime.insecure = tls.insecure
         self._way_out.via = via
         self.pool.configure(tls, self._way_out.route)
@@ -297,7 +299,7 @@ class App:
             "config_problems": list(self.problems),
             "store_problem": self.store.healthy if self.store is not None else "no store",
             "credential_problems": {**self._declared.problems, **self.stored.problems},
-            "account_problems": list(self._in_force.problems),
+            "account_problems": [*self._in_force.problems, *((INSECURE,) if self.runtime.insecure else ())],
             "observing_problems": list(self.observing.problems),
             "active": {name: pool.priority.active for name, pool in self.runtime.pools.items()},
         }

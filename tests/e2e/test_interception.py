@@ -12,6 +12,7 @@ import pytest
 
 from e2e.conftest import Launch
 from e2e.connectproxy import connect_proxy
+from e2e.hands import cli, known
 from e2e.harness import How, Proxy, account, config
 from e2e.helpers import ANTHROPIC, accounts_of, told
 from e2e.rawclient import ProxyRefusedError, RawClient
@@ -138,6 +139,8 @@ async def test_without_verification_no_account_is_sent(fake: FakeProvider, launc
     assert "KEY-A" not in str([record.headers for record in fake.ledger])
     assert answer.status >= 400
     assert "ssl_insecure" in proxy.output
+    said = await cli(await known(proxy), "status", "--json")
+    assert "ssl_insecure is set: no account's credential will be sent" in said.json()["problems"]
 
 
 @pytest.mark.parametrize("way", ["mode", "environment"])
