@@ -263,8 +263,9 @@ class App:
             await asyncio.sleep(WATCH_INTERVAL)
 
     async def _look(self) -> None:
-        if await asyncio.to_thread(self._config_file.changed):
-            await self.reload()
+        if await asyncio.to_thread(self._config_file.changed) and not self._reading.locked():
+            # Beside all else: a credential's command, or a keyring, may take its ten seconds.
+            spawn(self.reload(), "balancer reload")
         self._behind |= await asyncio.to_thread(self.stored.changed)
         if self._behind:
             await self.refresh_from_store()

@@ -19,7 +19,7 @@ from mitm_balancer.ops.events import EventType
 from mitm_balancer.proxy.runtime import Runtime
 from mitm_balancer.proxy.tasks import spawn
 from mitm_balancer.store import Store, StoreError
-from mitm_balancer.store.asks import FRESH, Ask, asked, reply
+from mitm_balancer.store.asks import Ask, asked, newest, reply
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +27,16 @@ type Reload = Callable[[], Awaitable[Sequence[str]]]
 """Reads the configuration again; all that is wrong with it, nothing when it was taken."""
 
 
+RELOAD = "reload"
+
 type Later = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
 class Operator:
-    """States, settings and asks of one App. `changed` is called when a setting has; it puts the settings in force."""
+    """States, settings and asks of one App. `changed` is called when a setting has; it puts the settings in force.
+
+    Made once, before the proxy serves: reads the store.
+    """
 
     def __init__(
         self,
@@ -53,6 +58,8 @@ class Operator:
         self.revision = 0
         """Grows with each change: what was read from the store before it is older."""
         self._started = time.time()
+        self._before = 0 if store is None else newest(store)
+        """The number of the last ask that was there before."""
 
     # -- Board --------------------------------------------------------------------------------------------------
 
@@ -114,14 +121,14 @@ class Operator:
         """Do what other processes ask, and answer. What they have written besides has been taken before."""
         if self._store is None:
             return
-        asks = await asyncio.to_thread(asked, self._store, max(self._started, time.time() - FRESH))
+        asks = await asyncio.to_thread(asked, self._store, self._started, time.time(), self._before)
         self._done &= {(ask.seq, ask.at) for ask in asks}
         for ask in asks:
-            if (later := self.later.get(ask.verb)) is None:
+            if ask.verb != RELOAD and ask.verb not in self.later:
                 await self._obey(ask)
             elif ask.seq not in self._running:
                 self._running.add(ask.seq)
-                spawn(self._do_later(ask, later), f"balancer {ask.verb}")
+                spawn(self._do_beside(ask), f"balancer {ask.verb}")
 
     async def _obey(self, ask: Ask) -> None:
         mark = (ask.seq, ask.at)
@@ -130,8 +137,12 @@ class Operator:
             if ask.answered or await self._answer(ask, answer):
                 self._done.add(mark)
 
-    async def _do_later(self, ask: Ask, later: Later) -> None:
-        await self._answer(ask, await later(ask.args))
+    async def _do_beside(self, ask: Ask) -> None:
+        """What takes its time keeps no other command waiting: a password manager may ask its user something."""
+        if (later := self.later.get(ask.verb)) is not None:
+            await self._answer(ask, await later(ask.args))
+        else:
+            await self._obey(ask)
         self._running.discard(ask.seq)
 
     async def _answer(self, ask: Ask, answer: Mapping[str, Any]) -> bool:
@@ -151,7 +162,7 @@ class Operator:
                 names = [str(name) for name in ask.args.get("names") or ()]
                 model = ask.args.get("model")
                 return {"cleared": self.clear(names, model if isinstance(model, str) else None)}
-            case "reload":
+            case verb if verb == RELOAD:
                 problems = list(await self.reload())
                 return {"problems": problems, "accounts": len(self.config.accounts)}
             case _:

@@ -51,10 +51,23 @@ def ask(store: Store, verb: str, args: Mapping[str, Any]) -> int:
     return store.transact(insert)
 
 
-def asked(store: Store, since: float) -> list[Ask]:
-    """What was asked since that wall-clock time, oldest first: what waits for an answer, or is for all."""
-    query = "SELECT seq, at, verb, args, answer IS NOT NULL FROM asks WHERE at >= ? ORDER BY seq"
-    found = (Ask(seq, at, verb, _dict(args), bool(done)) for seq, at, verb, args, done in store.read(query, (since,)))
+def newest(store: Store) -> int:
+    """The number of the newest one; 0: there is none, or the database cannot be read."""
+    found = store.read("SELECT MAX(seq) FROM asks")
+    return int(found[0][0] or 0) if found else 0
+
+
+def asked(store: Store, since: float, now: float, after: int = 0) -> list[Ask]:
+    """What was asked in the last minute, oldest first: what waits for an answer, or is for all.
+
+    Only what came since that wall-clock time, or has a number above `after`: the clock may have been set back, and a
+    database that was made anew counts from 1.
+    """
+    query = (
+        "SELECT seq, at, verb, args, answer IS NOT NULL FROM asks WHERE at >= ? AND (at >= ? OR seq > ?) ORDER BY seq"
+    )
+    rows = store.read(query, (now - FRESH, since, after))
+    found = (Ask(seq, at, verb, _dict(args), bool(done)) for seq, at, verb, args, done in rows)
     return [ask for ask in found if not ask.answered or ask.verb in FOR_ALL]
 
 

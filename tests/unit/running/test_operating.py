@@ -122,6 +122,11 @@ async def test_every_proxy_of_a_home_obeys(app: App, other: Store) -> None:
         reload = ask(other, "reload", {})
         for one in (app, second, app, second):
             await one.operator.obey()
+        async with asyncio.timeout(5):
+            while not all(spec.name == "anthropic/c" for one in (app, second) for spec in one.effective.accounts):
+                await asyncio.sleep(0.01)
+            while replied(other, reload) is None:
+                await asyncio.sleep(0.01)
         for one in (app, second):
             assert list(one.runtime.health.cooldowns(one.runtime.clock())) == []
             assert [spec.name for spec in one.effective.accounts] == ["anthropic/c"]
@@ -142,6 +147,33 @@ async def test_an_ask_of_before_this_process_is_none_of_ours(app: App, other: St
     other.transact(lambda connection: connection.execute("UPDATE asks SET at = ?", (time.time() - 3600,)))
     await app.operator.obey()
     assert replied(other, number) is None
+
+
+async def test_an_ask_is_obeyed_although_the_clock_was_set_back(app: App, other: Store) -> None:
+    number = ask(other, "obey", {})
+    other.transact(lambda connection: connection.execute("UPDATE asks SET at = ?", (time.time() - 30,)))
+    await app.operator.obey()
+    assert replied(other, number) == {}
+
+
+async def test_a_slow_credential_keeps_no_command_waiting(
+    app: App, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither one of a changed file nor one of `balancer reload`."""
+    monkeypatch.setattr("mitm_balancer.app.WATCH_INTERVAL", 0.01)
+    await app.start()
+    slow = "{command: \"sh -c 'sleep 3; echo one'\"}"
+    (app.home / "config.yaml").write_text(
+        f"version: 1\naccounts: [{{provider: anthropic, alias: a, credential: {slow}}}]"
+    )
+    async with asyncio.timeout(2):
+        while len(app.effective.accounts) == 2:
+            await asyncio.sleep(0.01)
+        ask(other, "reload", {})
+        number = ask(other, "obey", {})
+        assert other.set_account_flag("anthropic/a", "paused", True).result(5)
+        while state(app, "anthropic/a") != "paused" or replied(other, number) is None:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_reload_forgives_refused_credentials_and_nothing_else(app: App) -> None:
