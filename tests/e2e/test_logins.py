@@ -25,7 +25,7 @@ from mitm_balancer.accounts.model import AccountSettings, Credential, StoredAcco
 from mitm_balancer.accounts.vault import Vault
 from mitm_balancer.secrets import Secret
 from mitm_balancer.store import Store
-from mitm_balancer.testing import ErrorKind, FakeProvider, steps
+from mitm_balancer.testing import CA, ErrorKind, FakeProvider, steps
 from mitm_balancer.testing.tokens import Mishap, TokenEndpoint
 
 FILE_VAULT = {"BALANCER_VAULT": "file"}
@@ -213,6 +213,36 @@ async def test_what_is_due_is_renewed_without_any_request(
     await _until(lambda: stored.refresh_token("anthropic/work") == tokens.logins["work"].given.refresh)
     await asyncio.sleep(1.5)
     assert tokens.refreshes == ["work"]
+
+
+async def test_a_test_of_an_account_renews_what_has_ended_first(
+    stored: Stored, tokens: TokenEndpoint, fake: FakeProvider, fake_ca: CA
+) -> None:
+    """`accounts test` without a proxy: an ended token says nothing about the login. What is renewed is kept."""
+    stored.add("work", life=-60.0)
+    stored.add("over", life=-60.0)
+    tokens.end_access("work")
+    tokens.end_access("over")
+    home = stored.store.path.parent
+    environment = bare_environment(home.parent) | FILE_VAULT | {"SSL_CERT_FILE": str(fake_ca.cert_path)}
+    command = [str(BIN / "balancer"), "--home", str(home), "accounts", "test", "--json"]
+
+    def test(name: str) -> tuple[int, dict[str, str]]:
+        done = subprocess.run(
+            [*command, name], env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert "CANARY" not in done.stdout + done.stderr
+        (told,) = json.loads(done.stdout)["accounts"]
+        return done.returncode, told
+
+    code, told = await asyncio.to_thread(test, "work")
+    assert (code, told["result"]) == (0, "ok"), told
+    assert [record.label for record in fake.ledger if record.target.startswith("/v1/models")] == ["work"]
+    assert stored.refresh_token("anthropic/work") == tokens.logins["work"].given.refresh
+    tokens.play(Mishap.INVALID)
+    code, told = await asyncio.to_thread(test, "over")
+    assert (code, told["result"]) == (1, "unusable")
+    assert "balancer accounts login anthropic" in told["detail"]
 
 
 @contextlib.asynccontextmanager
