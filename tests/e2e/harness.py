@@ -103,7 +103,7 @@ class Proxy:
         new.write_text(text)
         new.replace(self.config_path)
 
-    async def says(self, text: str, timeout: float = 5.0) -> None:
+    async def says(self, text: str, timeout: float = 20.0) -> None:
         """Wait until the log has this text; AssertionError otherwise."""
         deadline = time.monotonic() + timeout
         while text not in self.output:

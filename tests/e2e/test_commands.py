@@ -135,13 +135,13 @@ async def test_the_order_is_changed_at_once(proxy: Proxy) -> None:
 async def test_reload_tells_in_the_log(fake: FakeProvider, proxy: Proxy) -> None:
     proxy.rewrite("version: 1\naccounts: 7\n")
     await command(proxy, "balancer.reload")
-    await proxy.says("the running one stays", timeout=2)
+    await proxy.says("the running one stays", timeout=4)
     assert any("config.yaml:2" in line for line in await command(proxy, "balancer.status"))
     assert await who(proxy) == "anthropic0"
 
     proxy.rewrite(config(accounts_of(fake, "anthropic", 2)[1]))
     await command(proxy, "balancer.reload")
-    await proxy.says("configuration read", timeout=2)
+    await proxy.says("configuration read", timeout=4)
     assert await who(proxy) == "anthropic1"
     assert not any("problem" in line for line in await command(proxy, "balancer.status"))
 

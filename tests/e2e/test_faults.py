@@ -263,7 +263,7 @@ async def test_a_refusal_that_is_cut_ends_as_it_came(fake: FakeProvider, launch:
     where = corner(fake, "cut", CHAT)
     fake.play(where.labels[0], steps.raw(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 500\r\n\r\n", b'{"error":'))
     proxy = await launch(config_of([where]))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         answer = await ask(proxy, where, stream=True)
     assert (answer.status, answer.body, answer.complete) == (400, b'{"error":', False)
     assert told(answer) == (where.labels[0], 1)

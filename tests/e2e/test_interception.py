@@ -174,7 +174,7 @@ async def test_what_is_tunnelled_blind_goes_through_the_operators_proxy_too(
         assert await _ask_blind(proxy, fake) == expected
         assert [head.split("\r\n")[0] for head in operator.heads] == [f"CONNECT 127.0.0.1:{fake.port} HTTP/1.1"]
         assert base64.b64encode(b"user:word").decode() in operator.heads[0]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
             writer.write(f"CONNECT 127.0.0.1:{fake.port} HTTP/1.1\r\n\r\n".encode())
             assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
@@ -193,6 +193,6 @@ async def test_a_proxy_variable_that_points_at_us_makes_no_loop(fake: FakeProvid
         config(account("corp", "a", "KEY-A"), providers={"corp": _corp(fake)}), how=how, args=["-p", str(port)], env=env
     )
     assert proxy.port == port
-    async with asyncio.timeout(10), await proxy.dial("127.0.0.1", fake.port) as client:
+    async with asyncio.timeout(20), await proxy.dial("127.0.0.1", fake.port) as client:
         answer = await client.request(*ANTHROPIC.request(stream=True))
     assert (answer.status, told(answer)) == (200, ("a", 1))

@@ -53,7 +53,7 @@ async def test_a_full_queue_is_told_at_once_in_the_providers_shape(fake: FakePro
         await asyncio.sleep(0.02)
     begun = time.monotonic()
     refused = await ask(proxy, test_id="second")
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 2, "the running one takes four seconds"
     assert refused.status == 529
     assert json.loads(refused.text)["error"]["type"] == "overloaded_error"
     running.cancel()

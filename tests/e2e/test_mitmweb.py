@@ -49,7 +49,7 @@ class Web:
 
     async def flows(self, count: int) -> list[dict[str, Any]]:
         """At least so many, once they are there and over."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while True:
                 flows: list[dict[str, Any]] = json.loads(await self.get("/flows"))
                 done = [f for f in flows if f.get("response") and f["response"].get("timestamp_end")]

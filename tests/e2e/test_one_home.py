@@ -34,12 +34,12 @@ async def test_both_proxies_of_a_home_obey(fake: FakeProvider, launch: Launch) -
     second = await launch()
     fake.play("anthropic0", steps.rate_limited(retry_after=600))
     assert await who(first) == "none"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while await who(second) != "none":  # it has been told through the store, or by the provider
             await asyncio.sleep(0.1)
 
     await said(first, "clear", "anthropic0")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while {await who(first), await who(second)} != {"anthropic0"}:
             await asyncio.sleep(0.1)
 
@@ -48,7 +48,7 @@ async def test_a_proxy_that_ends_does_not_hide_the_other_one(fake: FakeProvider,
     text = config(*accounts_of(fake, "anthropic", 1))
     first = await known(await launch(text))
     second = await launch()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while json.loads(await said(first, "status", "--json"))["proxy"]["pid"] != second.process.pid:
             await asyncio.sleep(0.1)
 

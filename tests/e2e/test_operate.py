@@ -103,7 +103,7 @@ async def test_clear_ends_a_hold(fake: FakeProvider, launch: Launch) -> None:
 
     await obeyed(proxy, "clear", "anthropic0")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert (await waiting).status == 200
 
 
@@ -187,7 +187,7 @@ async def test_status_and_inspect_show_what_runs_and_what_failed(fake: FakeProvi
     fake.play("anthropic0", steps.rate_limited(retry_after=3600))
     fake.play("anthropic1", steps.ok(events=80, gap=0.1))
     proxy = await known(await launch(config(*accounts_of(fake, "anthropic", 2))))
-    async with asyncio.timeout(10):  # before any request: who would serve
+    async with asyncio.timeout(20):  # before any request: who would serve
         while "anthropic/anthropic0 · " not in (await cli(proxy, "status", "--line")).out:
             await asyncio.sleep(0.2)
     running = asyncio.ensure_future(ask(proxy))
@@ -230,7 +230,7 @@ async def test_a_proxy_that_does_not_answer_is_told_and_obeys_when_it_can(fake: 
         proxy.process.send_signal(signal.SIGCONT)
     assert said.code == 1
     assert "has not confirmed it within" in said.err and "anthropic/anthropic0 is paused" in said.out
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while await who(proxy) != "anthropic1":
             await asyncio.sleep(0.1)
 

@@ -132,7 +132,7 @@ async def test_touching_the_script_loses_nothing(fake: FakeProvider, tmp_path: P
         await fake.until(lambda: fake.ledger.of("anthropic1"))
         script.touch()
         await proxy.says("Loading script", timeout=5)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while proxy.output.count("Loading script") < 2 and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         assert proxy.output.count("Loading script") == 2

@@ -106,7 +106,7 @@ async def test_an_account_that_is_added_serves_within_a_second(
     put(proxy.home, fake, "two")
     begun = time.monotonic()
     await until_serves(proxy, "two")
-    assert time.monotonic() - begun < 1.3
+    assert time.monotonic() - begun < 1.0 + BUSY
 
 
 async def test_use_moves_new_sessions_and_leaves_the_others(fake: FakeProvider, launch: Launch, tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ async def test_a_list_tells_when_an_account_was_used(fake: FakeProvider, launch:
     put(tmp_path / "home", fake, "one", "two")
     proxy = await launch(config())
     await ask(proxy)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while not (
         used := {r["alias"]: r["last_used_at"] for r in json.loads(await cli(proxy, "list", "--json"))["accounts"]}
     )["one"]:

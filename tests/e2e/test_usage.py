@@ -34,7 +34,7 @@ async def _status_now(proxy: Proxy) -> dict[str, Any]:
 
 async def _status(proxy: Proxy, shows: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """Each account's usage by name, once it is as expected: within a second or two it is in the store."""
-    deadline = time.monotonic() + 8
+    deadline = time.monotonic() + 20
     while True:
         accounts = (await _status_now(proxy))["accounts"]
         usage = {account["name"]: account["usage"] for account in accounts}

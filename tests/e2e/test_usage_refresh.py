@@ -155,7 +155,7 @@ async def test_a_proxy_asks_by_itself_at_its_start_and_not_again_soon(tmp_path: 
         options = {"fake": fake, "env": {"HTTPS_PROXY": way_out.url}}
         async with start_proxy(tmp_path, text, **options) as proxy:
             await fake.until(lambda: _asked(fake) == 1, 20)
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 20
             while not (shown := _account((await _usage(proxy.home, "--json"))[1]))["windows"]:
                 assert time.monotonic() < deadline, shown
             assert (shown["used_percent"], shown["windows"][0]["source"]) == (75.0, "poll")

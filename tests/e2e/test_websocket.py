@@ -124,7 +124,7 @@ async def test_the_end_of_either_side_is_the_end_of_both(fake: FakeProvider, lau
         await socket.send(TextMessage(data="hello"))
         await socket.events("hello")
         socket.client.abort()
-        await fake.until(lambda: fake.ledger[-1].client_gone or fake.ledger[-1].finished, timeout=1)
+        await fake.until(lambda: fake.ledger[-1].client_gone or fake.ledger[-1].finished, timeout=5)
 
 
 async def test_a_refusal_of_the_request_comes_back_as_it_is(fake: FakeProvider, launch: Launch) -> None:
@@ -199,13 +199,13 @@ async def test_a_session_that_is_cut_short_tries_another_account(
 
 async def test_who_hangs_up_or_idles_is_not_cut_short(fake: FakeProvider, launch: Launch) -> None:
     """The client's end in the middle of an answer, and the provider's end between two, mean nothing."""
-    fake.play("openai0", steps.ok(events=50, gap=0.05), steps.cut(2))
+    fake.play("openai0", steps.ok(events=200, gap=0.05), steps.cut(2))
     proxy = await launch(config(*accounts_of(fake, "openai", 2)))
     async with Socket.open(proxy, session="s1") as socket:
         await socket.send(TextMessage(data=CREATE))
         await socket.events("response.created")
         socket.client.abort()
-    await fake.until(lambda: fake.ledger[-1].client_gone or fake.ledger[-1].finished, timeout=2)
+    await fake.until(lambda: fake.ledger[-1].client_gone or fake.ledger[-1].finished, timeout=5)
     async with Socket.open(proxy, session="s1") as socket:
         assert told(socket.answer) == ("openai0", 1)
 

@@ -12,7 +12,7 @@ from mitm_balancer.ops.desk import Desk
 
 
 def eventually(check: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while not check():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)

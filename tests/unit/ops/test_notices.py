@@ -26,7 +26,7 @@ SWITCH = Event(
 
 
 def eventually(check: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while not check():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)

@@ -29,7 +29,7 @@ from mitm_balancer.upstream.fake import FakeUpstream
 
 
 def eventually(check: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     while not check():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)

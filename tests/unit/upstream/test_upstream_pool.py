@@ -110,7 +110,7 @@ async def test_an_idle_connection_grows_old(trusting: TlsSettings) -> None:
         await body_of(await pool.send(get(server.origin()), LIMITS))
         assert server.accepted == 2
         gone.clear()
-        await asyncio.wait_for(gone.wait(), 1)
+        await asyncio.wait_for(gone.wait(), 10)
         assert repr(pool) == "<Pool 1 origins, 0 busy, 0 idle>"
         await pool.aclose()
 
@@ -171,7 +171,7 @@ async def test_giving_up_in_the_moment_of_being_served_passes_the_place_on(trust
         await body_of(holder)  # hands the place to the first...
         first.cancel()  # ...who is gone before it can take it
 
-        assert await body_of(await asyncio.wait_for(second, 1)) == b"ok"
+        assert await body_of(await asyncio.wait_for(second, 10)) == b"ok"
         with pytest.raises(asyncio.CancelledError):
             await first
         assert repr(pool) == "<Pool 1 origins, 0 busy, 1 idle>"
@@ -189,7 +189,7 @@ async def test_cancelled_while_waiting(trusting: TlsSettings) -> None:
         first.cancel()
         await asyncio.sleep(0.01)
         await body_of(holder)
-        assert await body_of(await asyncio.wait_for(second, 1)) == b"ok"
+        assert await body_of(await asyncio.wait_for(second, 10)) == b"ok"
         assert repr(pool) == "<Pool 1 origins, 0 busy, 1 idle>"
         await pool.aclose()
 
@@ -215,7 +215,7 @@ async def test_a_failed_exchange_frees_its_place(trusting: TlsSettings) -> None:
     async with RawServer(script) as server:
         for _ in range(5):
             with pytest.raises(UpstreamError):
-                await asyncio.wait_for(pool.send(get(server.origin()), LIMITS), 2)
+                await asyncio.wait_for(pool.send(get(server.origin()), LIMITS), 10)
         await pool.aclose()
 
 
@@ -253,7 +253,7 @@ async def test_warming_that_fails_is_silent_and_the_request_sees_for_itself(pool
         origin = dataclasses.replace(server.origin("localhost"), scheme="https")
         pool.warm(origin)
         with pytest.raises(UpstreamError) as failed:
-            await asyncio.wait_for(pool.send(get(origin), LIMITS), 2)
+            await asyncio.wait_for(pool.send(get(origin), LIMITS), 10)
         assert failed.value.stage == "tls"
         assert server.accepted == 2
         assert repr(pool) == "<Pool 1 origins, 0 busy, 0 idle>"

@@ -59,6 +59,11 @@ class World:
     async def renew(self, account: StoredAccount) -> Renewal:
         return await self.refresher.renew(account)
 
+    def impatient(self) -> None:
+        """A database that somebody else holds is waited for only for a moment."""
+        with self.store._database.lock:
+            self.store._database.connection().execute("PRAGMA busy_timeout = 50")
+
     async def asked(self) -> None:
         """The token endpoint has a request, which a slow one has not answered yet."""
         async with asyncio.timeout(20):

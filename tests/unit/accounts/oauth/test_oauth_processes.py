@@ -103,5 +103,5 @@ async def test_a_process_that_was_killed_holds_nobody_up(world: World) -> None:
     async with started(world.home, 1, "before:2") as processes:
         await told(processes, "read")
         await told(processes, "renew")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await world.renew(world.stored())

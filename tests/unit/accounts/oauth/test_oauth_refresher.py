@@ -251,6 +251,7 @@ async def test_two_accounts_of_one_client_come_one_after_another(world: World) -
 
 async def test_without_a_store_nothing_rotating_is_sent(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     account = world.add()
+    world.impatient()
     blocker = sqlite3.connect(world.home / "balancer.sqlite", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     try:
@@ -268,6 +269,7 @@ async def test_a_pair_that_cannot_be_stored_serves_from_memory_until_it_can(
     monkeypatch.setattr(keeper, "PAUSES", (0.0,))
     monkeypatch.setattr(keeper, "SAVE_AGAIN", 0.1)
     account = world.add()
+    world.impatient()
     world.tokens.play(Mishap.SLOW)
     waiting = asyncio.ensure_future(world.renew(account))
     await world.asked()
@@ -280,7 +282,7 @@ async def test_a_pair_that_cannot_be_stored_serves_from_memory_until_it_can(
     assert secret_of(world.refresher.keeper.newest(account)) == secret_of(done.account)
     blocker.execute("ROLLBACK")
     blocker.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while refresh_of(world.stored()) != world.tokens.logins["work"].given.refresh:
             await asyncio.sleep(0.05)
     assert world.stored().generation == done.account.generation
