@@ -228,14 +228,17 @@ class BalancerAddon:
 
     def open_call(self, context: Context, event: RequestHeaders, parent: BalancedLayer) -> Call | None:
         """See `proxy.stream.Opener`. Fails open: None is mitmproxy's own way with the client's own credential."""
+        request = event.request
+        as_it_came = request.headers, request.path
         try:
-            call = self._call(event.request, context.server.address, self._runs.of(context.client.id))
+            call = self._call(request, context.server.address, self._runs.of(context.client.id))
             if call is not None:
                 handler = ctx.master.addons.get("proxyserver").connections[context.client.id]
                 take_the_short_way(handler, parent)
                 call.attach(handler, parent, event.stream_id, self._hooks_of_master())
         except Exception:  # the outermost border (P10)
             logger.exception("mitm-balancer: internal error, the request goes through unbalanced")
+            request.headers, request.path = as_it_came  # its credential may have been hidden already
             return None
         return call
 
