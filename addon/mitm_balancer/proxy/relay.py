@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from mitmproxy import http
 
@@ -117,25 +117,32 @@ class Relay:
         except UpstreamError as e:
             self.over = True
             upstream.close()
-            outcome = Outcome(Verdict.INTERRUPTED_EXECUTION, e.stage, Scope.ACCOUNT, message=str(e)[:300])
-            why = str(e)
-
-            async def tell() -> None:
-                if whole is not None and whole.refusal:
-                    await self.outlet.data(whole.refusal)
-                    await self.outlet.end()
-                else:
-                    await self._break(upstream, None if tail is None else dialect, why, whole is None and _inside(tail))
-
-            if whole is not None and whole.script.resumable:
-                raise BrokenAnswerError(outcome, tail, tell) from None
-            await tell()
-            raise BrokenAnswerError(outcome, tail) from None
+            await self._broke(e, upstream, tail, dialect, whole)
         # The connection is free before the client's end is written: the next request may come at once.
         self.over = True
         upstream.close()
         await self.outlet.end()
         return tail
+
+    async def _broke(
+        self, error: UpstreamError, upstream: UpstreamResponse, tail: Tail | None, dialect: Dialect | None,
+        whole: WholeEvents | None,
+    ) -> NoReturn:  # fmt: skip
+        """A committed answer broke off. The client is told, unless it can be gone on with: then `tell` is for later."""
+        outcome = Outcome(Verdict.INTERRUPTED_EXECUTION, error.stage, Scope.ACCOUNT, message=str(error)[:300])
+
+        async def tell() -> None:
+            if whole is not None and whole.refusal:
+                await self.outlet.data(whole.refusal)
+                await self.outlet.end()
+            else:
+                watched = None if tail is None else dialect
+                await self._break(upstream, watched, str(error), whole is None and _inside(tail))
+
+        if whole is not None and whole.script.resumable:
+            raise BrokenAnswerError(outcome, tail, tell) from None
+        await tell()
+        raise BrokenAnswerError(outcome, tail) from None
 
     async def go_on(self, answer: Answer, script: Script, tail: Tail) -> None:
         """A second answer, from where the first one broke off. Raises UpstreamError; the client is not told of it."""
