@@ -128,6 +128,30 @@ async def test_other_machines_are_refused(fake: FakeProvider, launch: Launch, mo
         assert not len(fake.ledger)
 
 
+@pytest.mark.parametrize("first", [b"PO", b"POST /v1/m", b"\x00\x01\x02\x03"], ids=["word", "line", "binary"])
+async def test_what_was_decrypted_never_goes_out_in_clear_text(
+    fake: FakeProvider, launch: Launch, how: How, first: bytes
+) -> None:
+    """A first record without a line end, of a client without ALPN, is raw TCP for mitmproxy."""
+    proxy = await launch(config(account("corp", "a", "KEY-A"), providers={"corp": _corp(fake)}), how=how)
+    body = b'{"model": "m"}'
+    rest = b"ST /v1/messages" if first == b"PO" else b"essages"
+    head = f" HTTP/1.1\r\nHost: 127.0.0.1:{fake.port}\r\nx-api-key: CLIENT-OWN\r\ncontent-length: {len(body)}\r\n\r\n"
+    async with await proxy.dial("127.0.0.1", fake.port) as client:
+        client.writer.write(first)
+        await client.writer.drain()
+        await asyncio.sleep(0.2)
+        client.writer.write(rest + head.encode() + body)
+        answer = await client.read_answer("POST")
+
+    assert fake.ledger.connections <= 1, "none but that of the pool: the one in clear text would be a second"
+    if first.isascii() and first[0] > 0x20:
+        assert told(answer)[0] == "a"
+        assert [record.body for record in fake.ledger] == [body]
+    else:
+        assert answer.status == 400 and not len(fake.ledger)
+
+
 async def test_without_verification_no_account_is_sent(fake: FakeProvider, launch: Launch) -> None:
     """`ssl_insecure`: whoever answers may be anybody, so no account's credential goes out, and the log says so."""
     proxy = await launch(

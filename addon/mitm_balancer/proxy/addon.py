@@ -177,6 +177,8 @@ class BalancerAddon:
         context = data.context
         if (via := self._leads_through(context, data)) is not None:
             self._lead_through(via, data)
+        elif isinstance(_outside(context, data.layer), ClientTLSLayer):
+            self._decrypted(data, context)
         elif isinstance(data.layer, ServerTLSLayer) and isinstance(data.layer.child_layer, ClientTLSLayer):
             self._tls(data, context)
         elif type(data.layer) is HttpLayer and data.layer.mode is HTTPMode.transparent:
@@ -211,15 +213,19 @@ class BalancerAddon:
             data.layer = layers.TCPLayer(context, ignore=True)
 
     def _http(self, data: layer.NextLayer, context: Context) -> None:
+        """Without TLS: inside a CONNECT it is passed on as it is."""
+        if len(context.layers) > 2:
+            _forget(context, data.layer)
+            data.layer = layers.TCPLayer(context, ignore=True)
+
+    def _decrypted(self, data: layer.NextLayer, context: Context) -> None:
+        """What we have decrypted is HTTP, whatever its first bytes look like and whoever claims the host by now.
+
+        mitmproxy takes a first record without a line end for raw TCP, and what is decrypted would go out in clear text.
+        """
         host = _destination(context, b"")
-        assert self.backend is not None
-        if host is None or not context.client.tls or not self.backend.runtime.claims(*host):
-            if len(context.layers) > 2:  # plain text inside a CONNECT to a host that is not ours
-                _forget(context, data.layer)
-                data.layer = layers.TCPLayer(context, ignore=True)
-            return
         _forget(context, data.layer)
-        if not context.server.connected:
+        if not context.server.connected and host is not None:
             context.server.address = host
         context.server.tls = True
         data.layer = BalancedLayer(context, HTTPMode.transparent, self.open_call, keep_bodies=_bodies_are_wanted())
@@ -298,6 +304,21 @@ _IN_A_TUNNEL = 3
 _TUNNELLING = (modes.HttpProxy, modes.HttpUpstreamProxy, modes.TransparentProxy, modes.Socks5Proxy)
 
 
+def _chain(chosen: layer.Layer | None) -> list[layer.Layer]:
+    """What the built-in addon has chosen: a layer, or one in another."""
+    found = []
+    while chosen is not None:
+        found.append(chosen)
+        chosen = getattr(chosen, "child_layer", None)
+    return found
+
+
+def _outside(context: Context, chosen: layer.Layer | None) -> layer.Layer | None:
+    """The innermost layer that was there before."""
+    new = _chain(chosen)
+    return next((known for known in reversed(context.layers) if known not in new), None)
+
+
 def _destination(context: Context, hello: bytes) -> tuple[str, int] | None:
     """Where the client wants to go, by name: a CONNECT by address is named by its SNI."""
     if not context.server.address:
@@ -329,10 +350,9 @@ def _is_ip(host: str) -> bool:
 
 def _forget(context: Context, chosen: layer.Layer | None) -> None:
     """Take what the built-in addon had put on the stack off again."""
-    while chosen is not None:
-        if chosen in context.layers:
-            context.layers.remove(chosen)
-        chosen = getattr(chosen, "child_layer", None)
+    for new in _chain(chosen):
+        if new in context.layers:
+            context.layers.remove(new)
 
 
 def _is_local(client: connection.Client) -> bool:
