@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import time
 
 import pytest
 
 from e2e.conftest import Launch
 from e2e.helpers import ANTHROPIC, CHAT, GEMINI, RESPONSES, Corner, Speech, ask, config_of, corner
 from e2e.rawclient import RawAnswer
+from mitm_balancer.store import Store
 from mitm_balancer.testing import FakeProvider, Record, steps
+from mitm_balancer.usage.book import local_day
 
 WHOLE = 'Once upon a time\n"there was" a \u00fcmlaut'
 """Cut into four events, and then into seven."""
@@ -103,3 +107,25 @@ async def test_a_second_break_is_the_end(fake: FakeProvider, launch: Launch) -> 
     answer = await ask(proxy, where, stream=True)
     assert answer.body.count(b"mitm-balancer:") == 1
     assert len(asked_for(fake, where)) == 2
+
+
+async def test_the_tokens_of_both_answers_are_counted(fake: FakeProvider, launch: Launch) -> None:
+    """What the second one cost is billed as well, to its own account."""
+    where = corner(fake, "counted", ANTHROPIC)
+    for label in where.labels:
+        fake.play(label, steps.cut(2, text=WHOLE, events=4), then=steps.ok(text=WHOLE, events=7))
+    proxy = await launch(config_of([where], policy=policy("replay")))
+    assert text_of(ANTHROPIC, await ask(proxy, where, stream=True)) == WHOLE
+    store = Store.open(proxy.home)
+    try:
+        async with asyncio.timeout(20):
+            while not (trace := store.get_trace("last")) or not store.usage(local_day(time.time())):
+                await asyncio.sleep(0.05)
+        second = trace["resumed"]
+        assert isinstance(second, dict)
+        assert second["usage"]["output"] > 0
+        counted = {row.account: row.output for row in store.usage(local_day(time.time()))}
+        assert counted[second["account"]] >= second["usage"]["output"]
+        assert sum(row.answers for row in store.usage(local_day(time.time()))) == 2
+    finally:
+        store.close()

@@ -144,6 +144,7 @@ class Call:
             if (socket := self.runtime.sockets.pop(flow.id, None)) is not None:
                 socket.ended(by_client=not relay.over or bool(flow.websocket and flow.websocket.closed_by_client))
             metering.answered(self.runtime, self.claim, record, relay.gauge)
+            metering.resumed(self.runtime, record, relay.again)
             caching.remember(self._dispatch, request, record, self.runtime.clock())
             if self.claim.kind is not PathKind.CONTROL:
                 record.finish(ended, relay.received)

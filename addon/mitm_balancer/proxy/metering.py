@@ -47,6 +47,16 @@ def answered(runtime: Runtime, claim: Claim, record: Record, found: Gauge | None
         _limits_frame(runtime, account, found.tail, now)
 
 
+def resumed(runtime: Runtime, record: Record, again: tuple[str, Gauge | None] | None) -> None:
+    """The answer that went on with a broken one, and its account: it is billed as well."""
+    if again is None or again[1] is None:
+        return
+    account, usage = again[0], again[1].usage()
+    if usage is not None:
+        record.data["resumed"]["usage"] = {name: getattr(usage, name) for name in TOKENS}
+    runtime.book.add(account, record.data.get("model_sent") or record.data.get("model", ""), usage, time.time())
+
+
 def framed(runtime: Runtime, account: str, dialect: Dialect, model: str, tail: Tail) -> Usage | None:
     """A frame of an open socket was watched: the answer that it ended, or the limits that it stated. The tokens of the
     answer, if it ended one that told them."""

@@ -66,6 +66,8 @@ class Relay:
         self.upgraded: Upgraded | None = None
         self.gauge: Gauge | None = None
         """Where the tokens of the answer that is passed on are read."""
+        self.again: tuple[str, Gauge | None] | None = None
+        """The same of a second answer that went on with it, and whose that was."""
 
     async def give(self, own: OwnAnswer, account: str) -> None:
         """An answer of ours."""

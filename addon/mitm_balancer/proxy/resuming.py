@@ -16,7 +16,7 @@ from mitm_balancer.core.resume import Script, Way
 from mitm_balancer.core.tail import Tail
 from mitm_balancer.core.verdict import Sent
 from mitm_balancer.providers.model import PathKind
-from mitm_balancer.proxy import fields
+from mitm_balancer.proxy import fields, metering
 from mitm_balancer.proxy.attempt import Answer, header
 from mitm_balancer.proxy.relay import EVENT_STREAM, BrokenAnswerError, Relay
 from mitm_balancer.proxy.runtime import Claim
@@ -67,5 +67,7 @@ async def _go_on(relay: Relay, dialect: Dialect, way: Way, script: Script, body:
         "way": way.value, "after": after, "account": account, "may_be_billed_twice": True,
     }  # fmt: skip
     logger.info("mitm-balancer: %s goes on with an answer that broke after %d characters", account, after)
-    await relay.go_on(answer, script, Tail(dialect, content_type=EVENT_STREAM))
+    tail = Tail(dialect, content_type=EVENT_STREAM)
+    relay.again = account, metering.gauge(response, dialect, tail)
+    await relay.go_on(answer, script, tail)
     answer.close()
