@@ -173,7 +173,8 @@ class App:
         if tls.insecure and not self.runtime.insecure:
             logger.warning("mitm-balancer: %s", INSECURE)
         self.runtime.insecure = tls.insecure
-        self._way_out.via = via
+        if via != self._way_out.via:
+            self._way_out = WayOut(via, self._way_out.addresses)
         self.pool.configure(tls, self._way_out.route)
         self._pace_polls()
 

@@ -9,11 +9,12 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class WayOut:
-    """`via` is mitmproxy's `--mode upstream:`; `addresses` are those that this proxy listens at."""
+    """`via` is mitmproxy's `--mode upstream:`: another one makes another way, so that no connection of the old one is
+    used. `addresses` are those that this proxy listens at."""
 
-    def __init__(self) -> None:
-        self.via: Via | None = None
-        self.addresses: tuple[tuple[str, int], ...] = ()
+    def __init__(self, via: Via | None = None, addresses: tuple[tuple[str, int], ...] = ()) -> None:
+        self.via = via
+        self.addresses = addresses
 
     def route(self, origin: Origin) -> Via | None:
         """The proxy on the way to `origin`; None: none."""

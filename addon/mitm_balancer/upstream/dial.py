@@ -51,14 +51,18 @@ def proxy_from_environment(origin: Origin) -> Via | None:
 
 
 def parse_proxy(url: str) -> Via | None:
-    """`http://user:pw@host:port` -> Via; None for schemes that cannot CONNECT (socks)."""
-    parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
+    """`http://user:pw@host:port` -> Via; None for schemes that cannot CONNECT (socks), and for what is no URL."""
+    try:
+        parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return None
     auth = None
     if parts.username is not None:
         auth = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
-    return Via(parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), auth)
+    return Via(parts.scheme, parts.hostname, port, auth)
 
 
 async def dial(origin: Origin, tls: TlsSettings, via: Via | None, limit: float | None) -> Connection:
