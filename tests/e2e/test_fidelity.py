@@ -8,6 +8,7 @@ import json
 import re
 from typing import Any
 
+import pytest
 import zstandard
 
 from e2e.conftest import Launch
@@ -212,6 +213,26 @@ async def test_the_client_gets_the_very_bytes(fake: FakeProvider, launch: Launch
 def _without_ours(answer: RawAnswer) -> bytes:
     lines = answer.raw_head.split(b"\r\n")
     return b"\r\n".join(line for line in lines if not line.lower().startswith(b"x-balancer:"))
+
+
+@pytest.mark.parametrize("value", [b"a\rb", b"a\0b"], ids=["CR", "NUL"])
+async def test_a_field_that_could_smuggle_is_the_requests_fault(
+    fake: FakeProvider, launch: Launch, value: bytes
+) -> None:
+    """No attempt is made of it, and it counts for no account (P6), however often it comes."""
+    proxy = await launch(config(account("anthropic", "a", "KEY-A", fake)))
+    for _ in range(6):  # five faults in a row open a breaker
+        async with await proxy.dial("api.anthropic.com") as client:
+            client.writer.write(b"POST /v1/messages HTTP/1.1\r\nHost: api.anthropic.com\r\nx-api-key: c\r\n")
+            client.writer.write(b"content-length: 2\r\nx-odd: " + value + b"\r\n\r\n{}")
+            answer = await client.read_answer("POST")
+        assert answer.status == 400
+        assert answer.json()["error"]["type"] == "invalid_request_error"
+        assert told(answer) == ("none", 0)
+    assert not len(fake.ledger)
+    async with await proxy.dial("api.anthropic.com") as client:
+        answer = await client.request("POST", "/v1/messages", [("x-api-key", "client")], b'{"model":"m"}')
+    assert told(answer) == ("a", 1)
 
 
 async def test_our_own_field_is_said_once(fake: FakeProvider, launch: Launch) -> None:

@@ -67,8 +67,9 @@ def pinned(dialect: Dialect, dispatch: Dispatch, who: str, now: float, extra: tu
 
 
 def failed(dialect: Dialect, status: int, message: str, extra: tuple[bytes, bytes]) -> OwnAnswer:
-    """No answer to pass on: 502 (an upstream that cannot be reached), 503 (nobody to ask), 504 (too slow)."""
-    return _make(dialect, status, "api_error", f"mitm-balancer: {message}", (extra,))
+    """No answer to pass on: 502 (an upstream that cannot be reached), 503 (nobody to ask), 504 (too slow); or 400."""
+    code = "invalid_request_error" if status == 400 else "api_error"
+    return _make(dialect, status, code, f"mitm-balancer: {message}", (extra,))
 
 
 OVERLOAD_RETRY = 5

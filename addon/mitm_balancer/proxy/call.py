@@ -159,6 +159,10 @@ class Call:
         known = facts.read(flow.request, claim.dialect)
         record.facts(claim.pool.provider.name, claim.kind.value, known.model, known.stream)
         self.runtime.listener.balanced(claim, flow.request, self._hidden)
+        if wire.could_smuggle(flow.request):
+            # Before any attempt: it would count for the account, and no account can send it.
+            await self._ends.failed(relay, 400, "a header of the request holds CR, LF or NUL")
+            return
         if claim.pool.provider.websocket == "refuse" and is_upgrade(flow.request):
             text = "WebSocket is switched off for this provider"
             await self._ends.failed(relay, 426, text)
