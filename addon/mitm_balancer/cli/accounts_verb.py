@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the list as one JSON object")
     verbs = parser.add_subparsers(dest="accounts_verb", metavar="VERB", title="verbs", help="default: list")
     for verb, text in VERBS.items():
-        sub = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
+        sub = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:].rstrip("., ") + ".")
         common(sub, argparse.SUPPRESS)
         _module(verb).arguments(sub)
 

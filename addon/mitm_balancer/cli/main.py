@@ -103,7 +103,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     common(parser, "")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     for verb, text in VERBS.items():
-        sub = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
+        sub = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:].rstrip("., ") + ".")
         common(sub, argparse.SUPPRESS)
         if verb in words:
             importlib.import_module(f"mitm_balancer.cli.{verb}_verb").arguments(sub)

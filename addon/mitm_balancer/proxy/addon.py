@@ -34,7 +34,7 @@ from mitm_balancer.proxy.runs import Runs
 from mitm_balancer.proxy.runtime import Runtime
 from mitm_balancer.proxy.stream import BalancedLayer
 from mitm_balancer.proxy.tasks import spawn
-from mitm_balancer.proxy.upstream_options import tls_settings, via_option
+from mitm_balancer.proxy.upstream_options import tls_settings, via_option, warn_of_modes
 from mitm_balancer.upstream.dial import Via
 from mitm_balancer.upstream.tls import TlsSettings
 
@@ -119,6 +119,7 @@ class BalancerAddon:
     def running(self) -> None:
         if self.backend is None:
             return
+        warn_of_modes(ctx.options)
         server = ctx.master.addons.get("proxyserver")
         if server is not None:
             addresses = tuple((a[0], a[1]) for a in server.listen_addrs())

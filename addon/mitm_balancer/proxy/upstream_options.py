@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from mitmproxy import options as moptions
 from mitmproxy.proxy import mode_specs
 
 from mitm_balancer.upstream.dial import Via
 from mitm_balancer.upstream.tls import TlsSettings
+
+logger = logging.getLogger(__name__)
 
 
 def tls_settings(options: moptions.Options) -> TlsSettings:
@@ -30,6 +34,13 @@ def via_option(options: moptions.Options) -> Via | None:
     if not isinstance(mode, mode_specs.UpstreamMode):
         return None
     return Via(mode.scheme, mode.address[0], mode.address[1], _get(options, "upstream_auth"))
+
+
+def warn_of_modes(options: moptions.Options) -> None:
+    """In reverse mode clients name no host: nothing is balanced, and nobody would see why."""
+    for mode in options.mode:
+        if mode.startswith("reverse:"):
+            logger.warning("mitm-balancer: nothing is balanced in mode %s: use the regular mode and HTTPS_PROXY", mode)
 
 
 def _get(options: moptions.Options, name: str) -> str | None:

@@ -177,3 +177,13 @@ def test_a_first_start_without_room_for_the_ca_is_one_clear_line(home: Path) -> 
 
     assert done.returncode == 1
     assert done.stderr.splitlines() == [f"balancer: cannot make the proxy's CA in {home}: File too large"]
+
+
+def test_a_mode_that_balances_nothing_is_told(home: Path) -> None:
+    port = free_port()
+    with started(home, "run", "-p", str(port), "-m", "reverse:https://api.anthropic.com") as process:
+        wait_for(lambda: accepts(port))
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=10)
+
+    assert "nothing is balanced in mode reverse:https://api.anthropic.com" in said
