@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from typing import Any
 
 import pytest
 from wsproto.events import TextMessage
@@ -185,7 +186,7 @@ async def test_what_a_command_has_set_outlives_the_proxy(fake: FakeProvider, lau
 
 async def test_status_and_inspect_show_what_runs_and_what_failed(fake: FakeProvider, launch: Launch) -> None:
     fake.play("anthropic0", steps.rate_limited(retry_after=3600))
-    fake.play("anthropic1", steps.ok(events=80, gap=0.1))
+    fake.play("anthropic1", steps.ok(events=50, gap=0.1))
     proxy = await known(await launch(config(*accounts_of(fake, "anthropic", 2))))
     async with asyncio.timeout(20):  # before any request: who would serve
         while "anthropic/anthropic0 · " not in (await cli(proxy, "status", "--line")).out:
@@ -193,12 +194,13 @@ async def test_status_and_inspect_show_what_runs_and_what_failed(fake: FakeProvi
     running = asyncio.ensure_future(ask(proxy))
     await fake.until(lambda: fake.ledger.of("anthropic1"))
 
+    status: dict[str, Any] = {}
+
     async def is_running(count: int) -> bool:
-        told_proxy = (await cli(proxy, "status", "--json")).json()["proxy"]
-        return told_proxy is not None and told_proxy["running"] == count
+        status.update((await cli(proxy, "status", "--json")).json())
+        return status["proxy"] is not None and status["proxy"]["running"] == count
 
     await until(lambda: is_running(1), "what runs, in the status")
-    status = (await cli(proxy, "status", "--json")).json()
     first, second = status["accounts"]
     assert not running.done()
     assert (first["state"], second["state"]) == ("cooling", "ready")
