@@ -21,15 +21,31 @@ class Declared:
         """What each sends, by its name."""
         self.problems: Mapping[str, str] = {}
         """Why some send nothing, by name."""
+        self._sources: Mapping[str, object] = {}
 
     async def read(self, specs: Iterable[AccountSpec]) -> list[str]:
-        """Read those of the enabled ones; the names of those that have another credential now. Never raises."""
-        found = await asyncio.gather(*(_read(spec) for spec in specs if spec.enabled))
+        """Read those of the enabled ones; the names of those that have another credential now. Never raises.
+
+        What cannot be read from the same place again (a password manager that is locked by now) stays as it was.
+        """
+        enabled = [spec for spec in specs if spec.enabled]
+        read = await asyncio.gather(*map(_read, enabled))
+        found = [self._or_as_before(spec, *one) for spec, one in zip(enabled, read, strict=True)]
         before, self.secrets = self.secrets, {name: secret for name, secret, _ in found if secret is not None}
+        self._sources = {spec.name: spec.credential for spec in enabled}
         problems = {name: problem for name, _, problem in found if problem}
         warn_of_news(problems, self.problems)
         self.problems = problems
         return [name for name, secret in self.secrets.items() if name in before and before[name] != secret]
+
+    def _or_as_before(
+        self, spec: AccountSpec, name: str, secret: Secret | None, problem: str
+    ) -> tuple[str, Secret | None, str]:
+        known = self.secrets.get(name)
+        if secret is not None or known is None or self._sources.get(name) != spec.credential:
+            return name, secret, problem
+        logger.warning("mitm-balancer: %s goes on with the credential that was read before: %s", name, problem)
+        return name, known, ""
 
 
 def warn_of_news(problems: Mapping[str, str], before: Mapping[str, str]) -> None:

@@ -37,3 +37,18 @@ async def test_who_has_another_credential_now_is_told() -> None:
     assert await declared.read(parse(config("one"), "c.yaml").accounts) == []
     assert await declared.read(parse(config("one"), "c.yaml").accounts) == []
     assert await declared.read(parse(config("two"), "c.yaml").accounts) == ["anthropic/a"]
+
+
+async def test_a_place_that_cannot_be_read_any_more_takes_no_account_away(tmp_path: Path) -> None:
+    """A password manager locks itself; another place is another matter."""
+    key = tmp_path / "key"
+    key.write_text("one")
+    key.chmod(0o600)
+    declared, accounts = Declared(), parse(config(f"{{file: {key}}}"), "c.yaml").accounts
+    await declared.read(accounts)
+    before = declared.secrets["anthropic/a"]
+    key.unlink()
+    assert await declared.read(accounts) == []
+    assert declared.secrets["anthropic/a"] == before and not declared.problems
+    await declared.read(parse(config(f"{{file: {tmp_path / 'other'}}}"), "c.yaml").accounts)
+    assert "anthropic/a" not in declared.secrets and "anthropic/a" in declared.problems
