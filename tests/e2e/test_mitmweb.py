@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from e2e.harness import BIN, SCRIPT, Proxy, bare_environment, config
-from e2e.helpers import ANTHROPIC, accounts_of, key_of, told
+from e2e.helpers import ANTHROPIC, accounts_of, key_of, told, until
 from mitm_balancer.testing import FakeProvider, steps
 
 TOKEN = "a-token-for-this-test"
@@ -63,6 +63,14 @@ def _free_port() -> int:
         return int(server.getsockname()[1])
 
 
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except OSError:
+        return False
+    return True
+
+
 @pytest.fixture(params=["mitmweb", "balancer"])
 async def web(request: pytest.FixtureRequest, tmp_path: Path, fake: FakeProvider) -> AsyncIterator[Web]:
     """`mitmweb -s addon/balancer.py` and `balancer run --web`, with two accounts, the first of them limited."""
@@ -95,7 +103,8 @@ async def web(request: pytest.FixtureRequest, tmp_path: Path, fake: FakeProvider
         )
     proxy = Proxy(process, port, home, confdir, log, path)
     try:
-        await proxy.says(f":{port}", timeout=30)
+        for which in (port, web_port):  # the web interface listens a moment after the proxy
+            await until(lambda which=which: _listens(which), f"port {which} of {proxy.output}", 30)
         yield Web(proxy, web_port)
     finally:
         await proxy.stop()
