@@ -171,6 +171,9 @@ class Call:
             await self._ends.own_way(flow, relay, "ssl_insecure is set, so no account's credential is sent")
             return
         await self.runtime.ready.wait()
+        # While this waited, for the credentials or for its own body, the pool may have been made anew.
+        pool = self.runtime.pools.get(claim.pool.provider.name, claim.pool)
+        self.claim = claim = dataclasses.replace(claim, pool=pool)
         search, dispatch = self._begin(flow, record, known)
         entrance = Entrance(self.runtime, dispatch, known.session, known.stream or is_upgrade(flow.request))
         caching.attach(dispatch, flow.request, claim.dialect)
