@@ -51,7 +51,7 @@ class Setting(enum.Enum):
                 return plain | {"first_token_timeout_ms": 0, "commit_hold_ms": HOLD_MS}
 
 
-TIME_OUT_MS = 800
+TIME_OUT_MS = 2000
 """Long enough for a healthy answer on a busy machine."""
 HOLD_MS = 300
 
