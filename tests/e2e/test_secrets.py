@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.conftest import Launch
-from e2e.harness import How, Proxy, config
+from e2e.harness import How, Proxy, account, config
 from e2e.helpers import ANTHROPIC
 from e2e.rawclient import RawAnswer
 from mitm_balancer.testing import FakeProvider, steps
@@ -185,3 +185,14 @@ def _process_list(proxy: Proxy) -> bytes:
             continue
     assert b"balancer" in found
     return found
+
+
+async def test_saying_everything_tells_no_header_of_an_h2_client(fake: FakeProvider, launch: Launch, how: How) -> None:
+    """`-v`: the library below HTTP/2 would tell each header that it decodes."""
+    proxy = await launch(config(account("anthropic", "a", ACCOUNTS["literal"], fake)), how=how, args=["-v"])
+    async with await proxy.dial_h2(ANTHROPIC.host) as client:
+        answer = await client.request("POST", "/v1/messages", [("x-api-key", CLIENTS["x-api-key"])], b"{}")
+    log = (await proxy.stop()).encode()
+
+    assert answer.header("x-balancer") and b"client connect" in log, "the log was not talkative"
+    assert MARK not in log, _around(log, MARK)

@@ -47,8 +47,11 @@ logger = logging.getLogger(__name__)
 LEAN = (core.Core, disable_h2c.DisableH2C, proxyserver.Proxyserver, next_layer.NextLayer, tlsconfig.TlsConfig)
 """disable_h2c stays because plain HTTP that is not ours must pass as it does through mitmdump."""
 
-CHATTY = ("mitmproxy.proxy.server", "mitmproxy.proxy.mode_servers", "tornado", "asyncio", "hpack", "quic")
+CHATTY = ("mitmproxy.proxy.server", "mitmproxy.proxy.mode_servers")
 """Loggers that tell of every connection; heard with `verbose` only."""
+
+NEVER_HEARD = ("tornado", "asyncio", "hpack", "quic")
+"""As mitmproxy's own programs have it: hpack tells every header of an HTTP/2 client, its credential too (P7)."""
 
 type Address = tuple[str, int]
 
@@ -135,9 +138,8 @@ def _quiet_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None
 
 def _set_log_levels(lean: LeanOptions) -> None:
     logging.getLogger().setLevel(logging.DEBUG if lean.verbose else logging.INFO)
-    if not lean.verbose:
-        for name in CHATTY:
-            logging.getLogger(name).setLevel(logging.WARNING)
+    for name in NEVER_HEARD if lean.verbose else (*NEVER_HEARD, *CHATTY):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _options(lean: LeanOptions) -> options.Options:
