@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mitm_balancer.cli.cabundle import CA_NAME
-from mitm_balancer.cli.files import replace
 from mitm_balancer.cli.output import CliError
+from mitm_balancer.files import replace
 from mitm_balancer.store import Store, StoreError
 
 DATABASE = "balancer.sqlite"
@@ -50,9 +50,9 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def opened(home: Path) -> Iterator[Store | None]:
-    """The store of a home; None when there is none yet (looking never makes one). CliError when it is unusable."""
-    if not (home / DATABASE).exists():
+def opened(home: Path, *, make: bool = False) -> Iterator[Store | None]:
+    """The store of a home; None when there is none yet and it is not to be made. CliError when it is unusable."""
+    if not make and not (home / DATABASE).exists():
         yield None
         return
     try:
@@ -88,7 +88,7 @@ def leave_note(proxy: Proxy, home: Path) -> None:
     """Say at once where a proxy listens, for the half second until its row is in the store, and for want of a store."""
     text = json.dumps({"pid": proxy.pid, "host": proxy.host, "port": proxy.port})
     with contextlib.suppress(OSError):  # a full disk does not keep a proxy from serving (P9)
-        replace(home / NOTE, text)
+        replace(home / NOTE, text.encode())
 
 
 def _note(home: Path) -> dict[str, Any]:

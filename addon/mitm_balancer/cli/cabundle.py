@@ -11,7 +11,7 @@ from pathlib import Path
 
 import certifi
 
-from mitm_balancer.cli.files import replace
+from mitm_balancer.files import replace
 
 NAME = "ca-bundle.pem"
 
@@ -32,7 +32,7 @@ def write_bundle(folder: Path, ca: Path, environ: Mapping[str, str]) -> Path:
     sources += [_pem_of_optional(path) for path in inherited if path != target]
     text = "\n".join(_unique(block for source in sources for block in source)) + "\n"
     if not target.exists() or target.read_text() != text:
-        replace(target, text)
+        replace(target, text.encode())
     return target
 
 

@@ -23,7 +23,7 @@ from mitm_balancer.operations import overrides
 from mitm_balancer.operations.targets import nothing
 from mitm_balancer.providers.model import Provider
 from mitm_balancer.providers.registry import Registry
-from mitm_balancer.store import Store, StoreError
+from mitm_balancer.store import Store
 
 WRITE_SECONDS = 5.0
 """For a write to be on disk; the store's own patience is a second."""
@@ -104,20 +104,10 @@ def desk(args: argparse.Namespace, *, make: bool = False) -> Iterator[Desk]:
 
 @contextlib.contextmanager
 def _store(home: Path, *, make: bool) -> Iterator[Store]:
-    if not make:
-        with opened(home) as store:
-            if store is None:
-                raise CliError(f"{home} has no accounts: balancer accounts add PROVIDER stores one")
-            yield store
-        return
-    try:
-        store = Store.open(home)
-    except StoreError as error:
-        raise CliError(str(error)) from error
-    try:
+    with opened(home, make=make) as store:
+        if store is None:
+            raise CliError(f"{home} has no accounts: balancer accounts add PROVIDER stores one")
         yield store
-    finally:
-        store.close()
 
 
 def _only[T](text: str, known: dict[str, T]) -> T:

@@ -28,9 +28,6 @@ LEAVE_WORTH = 30_000
 """An account that is nearly used up will have to be left anyhow, and then perhaps in the middle of a turn. A longer
 prompt stays until its cache is cold or the account is empty: what is left there may be enough for it."""
 
-HOME_WORTH = 30_000
-"""Back from another provider, which serves with another model: what was asked for is worth reading it again."""
-
 
 @dataclass(frozen=True, slots=True)
 class Switch:

@@ -6,14 +6,13 @@ The rest of the file stays as it is, and so do its mode and its owner's links; a
 from __future__ import annotations
 
 import json
-import os
 import stat
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from mitm_balancer.accounts.importing.model import BadEntryError, Login
 from mitm_balancer.accounts.importing.reading import json_object, read
+from mitm_balancer.files import replace
 
 BACKUP = ".before-mitm-balancer"
 
@@ -28,9 +27,9 @@ def take_out(login: Login) -> Path:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         backup = path.with_name(path.name + BACKUP)
-        _write(backup, data, mode & 0o600)
+        replace(backup, data, mode & 0o600)
         if rest:
-            _write(path, (json.dumps(rest, indent=2, ensure_ascii=False) + "\n").encode(), mode)
+            replace(path, (json.dumps(rest, indent=2, ensure_ascii=False) + "\n").encode(), mode)
         else:
             path.unlink()
     except OSError as error:
@@ -46,18 +45,3 @@ def _without(content: dict[str, Any], keys: tuple[tuple[str, ...], ...]) -> dict
         if isinstance(place, dict):
             place.pop(way[-1], None)
     return content
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    """Old or new, never half: readers and a crash see one of the two."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-        Path(name).chmod(mode)  # it was private until here
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
